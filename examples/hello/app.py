@@ -2,9 +2,6 @@ from flask import Flask
 
 app = Flask(__name__)
 
-USERS = {"alice": "Alice"}
-
-
 @app.route("/")
 def index():
     return "Hello, world!\n"
@@ -12,9 +9,8 @@ def index():
 
 @app.route("/user/<username>")
 def getuser(username):
-    # Raises KeyError for everyone but alice: the app's own fault, which no
-    # client is blamed for.
-    return USERS[username] + "\n"
+    # The app's own fault: counted as an exception, never held against a client.
+    raise LookupError(f"no such user: {username}")
 
 
 @app.route("/<int:year>")

@@ -1,0 +1,58 @@
+# flask2ban: `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
+           python3-flask-socketio python3-prometheus-client curl
+FUZZTIME ?= 20s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build flask ## install Flask if missing, build, and serve examples/hello on :8080, protected
+	@echo "serving examples/hello on http://localhost:8080 - end with Ctrl-C"
+	$(BIN)/flask2ban examples/hello/app.py --listen :8080
+
+.PHONY: build
+build: ## build the binaries into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+.PHONY: flask
+flask: ## make sure that some Python here can import Flask
+	@.ci/install-flask
+
+.PHONY: deps
+deps: ## install what the tests need (apt; no-op where it is there)
+	@.ci/install-test-deps $(APT)
+
+.PHONY: test
+test: deps ## install what the tests need and run all of them with the race detector
+	go test -race -timeout 20m ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, go.mod tidy
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt needed: $$out"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | while read -r f; do \
+	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]*)' $$f | cut -d' ' -f2); do \
+	    echo "== $$t in $$(dirname $$f)"; \
+	    go test $$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	  done; done
+
+.PHONY: bench
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what the build made
+	rm -rf $(BIN)

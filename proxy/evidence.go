@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// Testimony is what the app's own routing said of a request, by whatever means
+// it was found out.
+type Testimony uint8
+
+const (
+	// Silent: nothing is known. It never makes evidence of a path.
+	Silent Testimony = iota
+	// Has: the app's routing found a view.
+	Has
+	// Lacks: the app's routing found nothing.
+	Lacks
+	// Refuses: the app has the path, with other methods.
+	Refuses
+)
+
+// Judge is the verdict table: what the table's verdict and the app's testimony
+// together say against a client. An empty kind is nothing.
+//
+// The table alone can be wrong (an extension registered a route), the app's
+// status alone can be (a missing record is a 404 on a valid route, a login
+// wall answers 302 to everything). So the two must agree. The one exception is
+// a honeypath, a URL that only scanners ask for: there the app's silence is
+// enough, but not its word that it has the URL.
+func Judge(verdict routes.Kind, said Testimony) ban.Kind {
+	switch verdict {
+	case routes.UnexpectedPath:
+		if said == Lacks {
+			return ban.UnexpectedPath
+		}
+	case routes.UnexpectedMethod:
+		if said == Refuses {
+			return ban.UnexpectedMethod
+		}
+	case routes.BadValue:
+		if said == Lacks {
+			return ban.BadValue
+		}
+	case routes.Honeypath:
+		if said != Has && said != Refuses {
+			return ban.Honeypath
+		}
+	}
+	return ""
+}
+
+// testimony is the app's word on an exchange.
+func (x *exchange) testimony() Testimony {
+	switch {
+	case !x.asked:
+		// We answered on the strength of the app's own url_map.
+		return Lacks
+	case x.witness.Present:
+		return routingTestimony[x.witness.Routing]
+	case x.status == statusClientClosed && x.confirmed:
+		// A client that leaves before the answer does not escape: the
+		// app's own url_map has spoken.
+		return Lacks
+	}
+	return Silent
+}
+
+var routingTestimony = map[app.Routing]Testimony{
+	app.Found:            Has,
+	app.Redirect:         Has,
+	app.NotFound:         Lacks,
+	app.MethodNotAllowed: Refuses,
+}
+
+// observe tells the engine what the exchange says of the client.
+func (h *Handler) observe(x *exchange, r *http.Request) {
+	if x.decision.Refused() || x.failed || x.status == 0 {
+		return
+	}
+	said := x.testimony()
+	o := ban.Observation{
+		Client: x.identity.Client,
+		Known:  x.known() || said == Has,
+		Found:  said == Has,
+		Status: x.status,
+		Route:  x.route(),
+	}
+	if kind := h.kind(x, said); kind != "" {
+		h.Metrics.Evidence(string(kind))
+		o.Evidence = &ban.Evidence{
+			Kind:      kind,
+			Soft:      isSoft(r.Header) || x.listedRecord(r),
+			Path:      routes.Path(r.RequestURI),
+			Method:    r.Method,
+			Route:     x.route(),
+			Verdict:   x.verdict.Kind.String(),
+			Local:     !x.asked,
+			RequestID: x.id,
+		}
+	}
+	h.learn(x, r, said)
+	if out := h.Engine.Observe(x.start, o); out.Banned != nil {
+		h.banned(x, out.Banned)
+	}
+}
+
+// kind is what the exchange is evidence of.
+func (h *Handler) kind(x *exchange, said Testimony) ban.Kind {
+	switch {
+	case x.local != 0 && x.local != http.StatusNotFound:
+		return "" // a wrong Host or method is no offence
+	case x.listedRecord(x.request):
+		return ban.UnexpectedPath
+	case x.witness.Exception != "" || x.status == http.StatusInternalServerError && x.asked && x.known():
+		return ban.ServerError
+	}
+	return Judge(x.verdict.Kind, said)
+}
+
+// listedRecord says that a variable route (/<slug>) took a path from the
+// honeypath list and its view found no such record. That is soft evidence: the
+// app has the route, but nobody links to /.env.
+func (x *exchange) listedRecord(r *http.Request) bool {
+	return x.verdict.Kind == routes.Found && x.status == http.StatusNotFound && x.asked &&
+		x.table.Listed(r.RequestURI)
+}
+
+// learn tells the tables what the app has and they lack, or the reverse.
+func (h *Handler) learn(x *exchange, r *http.Request, said Testimony) {
+	switch {
+	case x.verdict.Kind == routes.UnexpectedPath && x.witness.Rule == "" && said == Has:
+		h.learnLiteral(x, r)
+	case x.verdict.Kind == routes.UnexpectedPath && x.witness.Rule != "" && said == Has:
+		h.Tables.Learn(x.witness.Rule, r.Method)
+		h.warnings.warn("learned:"+x.witness.Rule,
+			"the route table lacked a route that the app has; it is allowed from now on",
+			"route", x.witness.Rule, "method", r.Method)
+	case x.verdict.Kind == routes.Found && said == Lacks && x.confirmed:
+		h.warnings.warn("stale:"+x.route(),
+			"the route table has a route that the app's routing does not find; nobody is blamed for it",
+			"route", x.route(), "method", r.Method)
+	}
+}
+
+// learnLiteral learns a path by its answers, where no hook names the rule.
+func (h *Handler) learnLiteral(x *exchange, r *http.Request) {
+	path := routes.Path(r.RequestURI)
+	if x.decision.Class == ban.Suspect || strings.ContainsAny(path, "<>") {
+		return
+	}
+	if h.literals.note(r.Method, path, x.identity.Client.String()) {
+		h.Tables.Learn(path, r.Method)
+	}
+}

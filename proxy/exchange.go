@@ -1,0 +1,134 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// statusClientClosed is nginx's status for a client that left before the
+// answer; it only appears in metrics and logs.
+const statusClientClosed = 499
+
+// exchange is one request and its answer. It is the ResponseWriter that the
+// ReverseProxy writes to, and the Context of the forwarded request, so that
+// the whole exchange costs one allocation.
+type exchange struct {
+	context.Context
+
+	handler *Handler
+	writer  http.ResponseWriter
+	request *http.Request
+	start   time.Time
+
+	identity  clientip.Identity
+	verdict   routes.Verdict
+	confirmed bool // the running app has confirmed the table
+	table     *routes.Table
+	decision  ban.Decision
+	id        string
+
+	local    int           // the status of our own answer; 0 asks the app
+	asked    bool          // the app was asked
+	upstream time.Duration // how long the app took
+	witness  app.Witness
+	failed   bool // the app gave no answer
+
+	status int
+	bytes  int64
+}
+
+// exchangeKey finds the exchange in a forwarded request's context.
+type exchangeKey struct{}
+
+// Value returns the exchange itself for its key.
+func (x *exchange) Value(key any) any {
+	if _, ok := key.(exchangeKey); ok {
+		return x
+	}
+	return x.Context.Value(key)
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// Header implements http.ResponseWriter.
+func (x *exchange) Header() http.Header { return x.writer.Header() }
+
+// WriteHeader notes the status and takes the app's testimony off the answer.
+// Informational answers (RFC 9110 15.2) pass and are not the answer.
+func (x *exchange) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		x.writer.WriteHeader(status)
+		return
+	}
+	if x.status == 0 {
+		x.status = status
+		x.testify(status, x.writer.Header())
+	}
+	x.writer.WriteHeader(status)
+}
+
+// testify reads the app's testimony from the answer's header and removes it.
+func (x *exchange) testify(status int, h http.Header) {
+	if x.asked {
+		x.witness = x.handler.App.Testify(status, h)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	n, err := x.writer.Write(p)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the server's own writer.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.writer }
+
+// Hijack implements http.Hijacker for upgrades, whose status the ReverseProxy
+// writes past WriteHeader.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := http.NewResponseController(x.writer).Hijack()
+	if err == nil && x.status == 0 {
+		x.status = http.StatusSwitchingProtocols
+	}
+	return conn, buf, err
+}
+
+// route is the pattern that the request matched, empty for none.
+func (x *exchange) route() string {
+	if x.known() && x.verdict.Route != nil {
+		return x.verdict.Route.Rule
+	}
+	return ""
+}
+
+// label is the route's value in metrics: a pattern or what stands for none,
+// never a raw path.
+func (x *exchange) label() string {
+	if r := x.route(); r != "" {
+		return r
+	}
+	if x.witness.Rule != "" && x.witness.Routing == app.Found {
+		return x.witness.Rule
+	}
+	return "(none)"
+}
+
+// known says whether the table has the URL.
+func (x *exchange) known() bool {
+	return x.verdict.Kind == routes.Found || x.verdict.Kind == routes.Redirect
+}

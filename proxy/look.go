@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// look finds out what is asked for: the table's verdict, and whether the app
+// should be asked at all.
+func (x *exchange) look(h *Handler, r *http.Request) {
+	x.table, x.confirmed = h.Tables.Current()
+	if isUpgrade(r, "websocket") {
+		x.verdict = x.table.MatchUpgrade(x.identity.Host, r.Method, r.RequestURI)
+	} else {
+		x.verdict = x.table.Match(x.identity.Host, r.Method, r.RequestURI)
+	}
+	switch {
+	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
+		// RFC 9110 9.3.6 and 9.3.8: neither has a use in front of an app;
+		// TRACE would show a page's script the cookies it may not read.
+		x.local = http.StatusMethodNotAllowed
+	case !h.serves(x.identity.Host):
+		x.verdict = routes.Verdict{Kind: routes.BadHost}
+		x.local = http.StatusMisdirectedRequest
+	case !h.AllowDebugger && asksDebugger(r):
+		x.verdict = routes.Verdict{Kind: routes.Honeypath}
+		x.local = http.StatusNotFound
+	case x.verdict.Kind == routes.Honeypath && x.confirmed:
+		x.local = http.StatusNotFound
+	}
+}
+
+// ours says that we answer ourselves, without asking the app. A suspect's
+// unknown paths cost the app nothing where the app itself has confirmed the
+// table.
+func (x *exchange) ours() bool {
+	if x.local == 0 && x.decision.AnswerLocally && x.confirmed && x.verdict.Kind == routes.UnexpectedPath {
+		x.local = http.StatusNotFound
+	}
+	return x.local != 0
+}
+
+// answer gives our own answer.
+func (h *Handler) answer(x *exchange, r *http.Request) {
+	switch x.local {
+	case http.StatusNotFound:
+		x.page(x.local, pageData{Title: "Not found", Text: "There is nothing at this address."})
+	case http.StatusMisdirectedRequest:
+		x.page(x.local, pageData{Title: "Unknown host", Text: "This server does not answer for the host name that was asked for."})
+	default:
+		x.page(x.local, pageData{Title: http.StatusText(x.local)})
+	}
+}
+
+// serves says whether we answer for a Host header's value.
+func (h *Handler) serves(host string) bool {
+	return len(h.hosts) == 0 || h.hosts[bareHost(host)]
+}
+
+func hostSet(hosts []string) map[string]bool {
+	set := make(map[string]bool, len(hosts))
+	for _, host := range hosts {
+		set[bareHost(host)] = true
+	}
+	return set
+}
+
+// bareHost is a Host value in lower case without port, brackets of an IPv6
+// address and final dot.
+func bareHost(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// asksDebugger says whether a request is for Werkzeug's interactive debugger:
+// it answers any path with such a query and hands out source and a Python
+// prompt (werkzeug/debug/__init__.py, DebuggedApplication.__call__).
+func asksDebugger(r *http.Request) bool {
+	return strings.Contains(r.URL.RawQuery, "__debugger__=")
+}
+
+// isUpgrade says whether a request asks to switch to a protocol (RFC 9110
+// 7.8).
+func isUpgrade(r *http.Request, protocol string) bool {
+	upgrade := r.Header["Upgrade"]
+	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], protocol) &&
+		headerHasToken(r.Header["Connection"], "upgrade")
+}
+
+func headerHasToken(values []string, token string) bool {
+	for _, value := range values {
+		for part := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+)
+
+//go:embed page.html
+var pageHTML string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+
+// pageData is what one of our own pages says. Title is required.
+type pageData struct {
+	Title  string
+	Text   string
+	Reason string
+	// Until is shown where it is set.
+	Until time.Time
+	// Client is the address that the page is about.
+	Client string
+	// Refresh makes a browser ask again after so many seconds.
+	Refresh int
+}
+
+// page answers with one of our own pages: JSON where the client asks for it,
+// else HTML.
+func (x *exchange) page(status int, p pageData) {
+	head := x.Header()
+	head.Set("Cache-Control", "no-store")
+	head.Set("X-Content-Type-Options", "nosniff")
+	if wantsJSON(first(x.request.Header, "Accept")) {
+		head.Set("Content-Type", "application/json")
+		x.WriteHeader(status)
+		x.body(p.json(status))
+		return
+	}
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	var b strings.Builder
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		x.handler.Log.Error("page", "error", err)
+	}
+	x.WriteHeader(status)
+	x.body([]byte(b.String()))
+}
+
+func (x *exchange) body(b []byte) {
+	if x.request.Method != http.MethodHead {
+		x.Write(b) // an error means that the client has left
+	}
+}
+
+func (p pageData) json(status int) []byte {
+	v := struct {
+		Error  string `json:"error"`
+		Status int    `json:"status"`
+		Reason string `json:"reason,omitempty"`
+		Until  string `json:"until,omitempty"`
+		Client string `json:"client,omitempty"`
+	}{Error: p.Title, Status: status, Reason: p.Reason, Client: p.Client}
+	if !p.Until.IsZero() {
+		v.Until = p.Until.UTC().Format(time.RFC3339)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte("{}\n")
+	}
+	return append(b, '\n')
+}
+
+// wantsJSON says whether an Accept header names JSON and not HTML.
+func wantsJSON(accept string) bool {
+	return strings.Contains(accept, "json") && !strings.Contains(accept, "text/html")
+}
+
+// contextWithTimeout is a timeout that a leaving client does not cut short.
+func contextWithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), d)
+}

@@ -1,0 +1,188 @@
+// Package proxy fronts the app: it listens, asks the route table and the ban
+// engine about every request, refuses or forwards it, and learns from the
+// answer.
+//
+// The way of one request is [Handler.ServeHTTP].
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/metrics"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// Config says what a Handler works with. Every field without a zero value
+// stated is required.
+type Config struct {
+	// Clients finds out who asks.
+	Clients *clientip.Resolver
+	// Tables gives the route table in force and takes what was learned.
+	Tables Tables
+	// Engine judges clients.
+	Engine *ban.Engine
+	// App is the program behind us.
+	App App
+	// Upstream is where App listens.
+	Upstream *url.URL
+	// Metrics counts.
+	Metrics *metrics.Metrics
+	// Log takes what an operator should know; nil discards it.
+	Log *slog.Logger
+	// AccessLog takes one line a request in combined format; nil writes none.
+	AccessLog *AccessLog
+	// Hosts are the Host names answered to, without port; empty means all.
+	Hosts []string
+	// MaxBody is the largest request body in bytes; 0 means no limit.
+	MaxBody int64
+	// Hold is how long a request waits while the app has no instance ready.
+	// 0 answers 503 at once.
+	Hold time.Duration
+	// AllowDebugger lets requests for Werkzeug's interactive debugger pass.
+	AllowDebugger bool
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Tables is where a Handler gets its route table.
+type Tables interface {
+	// Current returns the table in force, and whether the running app has
+	// confirmed that it is complete.
+	Current() (t *routes.Table, confirmed bool)
+	// Learn adds a route that the app answered on though the table lacked
+	// it. rule is Flask's own name for it, or a literal path.
+	Learn(rule, method string)
+}
+
+// Handler is the proxy's http.Handler.
+type Handler struct {
+	Config
+	reverse  *httputil.ReverseProxy
+	hosts    map[string]bool
+	ids      idSource
+	warnings onceLog
+	literals literals
+	tarpit   chan struct{}
+}
+
+// New returns a Handler. It returns an error where c lacks something.
+func New(c Config) (*Handler, error) {
+	switch {
+	case c.Clients == nil, c.Tables == nil, c.Engine == nil, c.App == nil, c.Metrics == nil:
+		return nil, errors.New("proxy: Clients, Tables, Engine, App and Metrics are required")
+	case c.Upstream == nil || c.Upstream.Host == "":
+		return nil, errors.New("proxy: Upstream needs a host")
+	case c.Upstream.Path != "" && c.Upstream.Path != "/":
+		return nil, fmt.Errorf("proxy: upstream %s: a path is not supported; mount the app with --prefix instead", c.Upstream)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	h := &Handler{
+		Config:   c,
+		hosts:    hostSet(c.Hosts),
+		ids:      newIDSource(),
+		warnings: onceLog{log: c.Log},
+		tarpit:   make(chan struct{}, maxTarpits),
+	}
+	h.reverse = newReverseProxy(h)
+	return h, nil
+}
+
+// ServeHTTP is the way of one request: who asks, what for, may they, the
+// app's answer, what it says of the client.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := h.begin(w, r)
+	defer h.end(x)
+
+	x.identity = h.Clients.Resolve(r)
+	x.look(h, r)
+
+	x.decision = h.Engine.Admit(x.start, ban.Request{
+		Client: x.identity.Client,
+		Known:  x.known(),
+		Route:  x.route(),
+		Method: r.Method,
+	})
+	switch {
+	case x.decision.Refused():
+		h.refuse(x, r)
+	case !h.wait(x):
+		// The client left while it was throttled.
+	case x.ours():
+		h.answer(x, r)
+	default:
+		h.forward(x, r)
+	}
+	h.observe(x, r)
+}
+
+// begin starts the exchange: everything known of this request and its answer.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	h.Metrics.InFlight(1)
+	return &exchange{
+		Context: r.Context(),
+		handler: h,
+		writer:  w,
+		request: r,
+		start:   h.Now(),
+	}
+}
+
+// end counts and logs the exchange, also when the answer broke off.
+func (h *Handler) end(x *exchange) {
+	h.Metrics.InFlight(-1)
+	elapsed := h.Now().Sub(x.start)
+	h.count(x, elapsed)
+	if h.AccessLog != nil {
+		h.AccessLog.write(x)
+	}
+}
+
+// wait spends a throttle's delay. It reports whether the client is still
+// there.
+func (h *Handler) wait(x *exchange) bool {
+	if x.decision.Wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(x.decision.Wait)
+	defer timer.Stop()
+	left := false
+	select {
+	case <-timer.C:
+	case <-x.Done():
+		left = true
+		x.status = statusClientClosed
+	}
+	h.Engine.Waited(h.Now(), x.decision, left)
+	return !left
+}
+
+// forward hands the request to the app and its answer to the client.
+func (h *Handler) forward(x *exchange, r *http.Request) {
+	if h.MaxBody > 0 {
+		if r.ContentLength > h.MaxBody {
+			x.page(http.StatusRequestEntityTooLarge, pageData{Title: "Request too large"})
+			return
+		}
+		r.Body = http.MaxBytesReader(x, r.Body, h.MaxBody)
+	}
+	if !h.ready(x) {
+		return
+	}
+	x.asked = true
+	sent := h.Now()
+	h.reverse.ServeHTTP(x, r.WithContext(x))
+	x.upstream = h.Now().Sub(sent)
+}

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ServerConfig says where and how to listen.
+type ServerConfig struct {
+	// Listen are addresses such as ":80" or "127.0.0.1:8080".
+	Listen []string
+	// MaxHeaderBytes bounds a request's header; 0 means 64 KiB.
+	MaxHeaderBytes int
+	// ReadHeaderTimeout bounds how long a header may take; 0 means 10 s.
+	// There is no bound on bodies and answers: uploads and streams may be
+	// slow.
+	ReadHeaderTimeout time.Duration
+	// IdleTimeout is how long an idle connection is kept; 0 means 2 min.
+	IdleTimeout time.Duration
+	// StopTimeout is how long open requests may go on when we stop; 0
+	// means 30 s.
+	StopTimeout time.Duration
+	// RefusePeer says whether a connection from this address is closed
+	// before a byte of it is read; nil means never. It must be fast.
+	RefusePeer func(netip.Addr) bool
+	// Log takes errors of connections; nil discards them.
+	Log *slog.Logger
+}
+
+// Server listens and serves a Handler.
+type Server struct {
+	config    ServerConfig
+	http      *http.Server
+	listeners []net.Listener
+}
+
+// Listen opens all of c's addresses, so that a taken port is an error before
+// anything is started. Close or Serve ends it.
+func Listen(c ServerConfig, h http.Handler) (*Server, error) {
+	c.MaxHeaderBytes = orDefault(c.MaxHeaderBytes, 64<<10)
+	c.ReadHeaderTimeout = orDefault(c.ReadHeaderTimeout, 10*time.Second)
+	c.IdleTimeout = orDefault(c.IdleTimeout, 2*time.Minute)
+	c.StopTimeout = orDefault(c.StopTimeout, 30*time.Second)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{config: c, http: &http.Server{
+		Handler:           h,
+		MaxHeaderBytes:    c.MaxHeaderBytes,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}}
+	for _, addr := range c.Listen {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			s.Close()
+			return nil, listenError(addr, err)
+		}
+		s.listeners = append(s.listeners, refusing(l, c.RefusePeer))
+	}
+	return s, nil
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func listenError(addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: another program already listens there; stop it (ss -ltnp shows which) or choose another --listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen on %s: a port below 1024 needs root or CAP_NET_BIND_SERVICE; use sudo, or a port such as --listen :8080", addr)
+	}
+	return fmt.Errorf("listen on %s: %w", addr, err)
+}
+
+// Addrs are the addresses listened on, ports resolved.
+func (s *Server) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Close stops listening at once.
+func (s *Server) Close() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.http.Close()
+}
+
+// Serve serves until ctx ends, then lets open requests finish within
+// StopTimeout. It returns nil after an orderly end.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, len(s.listeners))
+	var group sync.WaitGroup
+	for _, l := range s.listeners {
+		group.Go(func() { failed <- s.http.Serve(l) })
+	}
+	defer group.Wait()
+	select {
+	case err := <-failed:
+		s.http.Close()
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := contextWithTimeout(ctx, s.config.StopTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(stop); err != nil {
+		s.config.Log.Warn("some requests did not finish in time; their connections are closed", "timeout", s.config.StopTimeout)
+		s.http.Close()
+	}
+	return nil
+}
+
+// refusing closes connections of refused peers as they are accepted.
+func refusing(l net.Listener, refuse func(netip.Addr) bool) net.Listener {
+	if refuse == nil {
+		return l
+	}
+	return &refusingListener{Listener: l, refuse: refuse}
+}
+
+type refusingListener struct {
+	net.Listener
+	refuse func(netip.Addr) bool
+}
+
+// Accept implements net.Listener.
+func (l *refusingListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+		if !ok || !l.refuse(tcp.AddrPort().Addr().Unmap()) {
+			return conn, nil
+		}
+		conn.Close()
+	}
+}
+
+// URL is how a person on this machine reaches an address listened on.
+func URL(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return "http://" + a.String()
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	if port == "80" {
+		return "http://" + strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+)
+
+// Hooked is an app that we spawned, with our hook in its process: its
+// testimony stands in a header of its answers.
+type Hooked struct{ *app.App }
+
+// Testify implements App.
+func (a Hooked) Testify(_ int, h http.Header) app.Witness { return a.Witness(h) }
+
+// Sidecar is an app that someone else runs. There is no hook in it, so its
+// routing is known by the status of its answers only, and not where it answers
+// unknown paths with something else than 404 (a login wall, a page of its
+// own): what it says to a few random paths says nothing about others.
+type Sidecar struct {
+	upstream *url.URL
+	client   *http.Client
+	log      *slog.Logger
+	// silent holds the statuses, 404 aside, that random paths get; nil
+	// until they were asked.
+	silent atomic.Pointer[map[int]bool]
+}
+
+// NewSidecar returns a Sidecar for the app at upstream. Serve must run for it
+// to learn what the app says to unknown paths.
+func NewSidecar(upstream *url.URL, log *slog.Logger) *Sidecar {
+	return &Sidecar{
+		upstream: upstream,
+		log:      log,
+		client: &http.Client{
+			Timeout:       10 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Wait implements App. Whoever runs the app answers for its being there.
+func (s *Sidecar) Wait(context.Context) error { return nil }
+
+// Prepare implements App. There is no hook to prepare for.
+func (s *Sidecar) Prepare(*http.Request, app.Forwarded) {}
+
+// Testify implements App. What the status doesn't prove is left unsaid.
+func (s *Sidecar) Testify(status int, _ http.Header) app.Witness {
+	silent := s.silent.Load()
+	switch {
+	case status == http.StatusNotFound:
+		return app.Witness{Present: true, Routing: app.NotFound}
+	case silent == nil || (*silent)[status]:
+		return app.Witness{}
+	case status == http.StatusMethodNotAllowed:
+		return app.Witness{Present: true, Routing: app.MethodNotAllowed}
+	case status >= 200 && status < 400:
+		return app.Witness{Present: true, Routing: app.Found}
+	}
+	return app.Witness{}
+}
+
+// How often and how many random paths are asked.
+const (
+	probeEvery = time.Hour
+	probeRetry = 5 * time.Second
+)
+
+// Serve asks random paths at once and hourly, until ctx ends.
+func (s *Sidecar) Serve(ctx context.Context) error {
+	for {
+		next := probeEvery
+		if err := s.probe(ctx); err != nil {
+			next = probeRetry
+			s.log.Debug("the app did not answer; asking again", "upstream", s.upstream.String(), "error", err)
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// probe notes what random paths of several shapes get.
+func (s *Sidecar) probe(ctx context.Context) error {
+	silent := map[int]bool{}
+	for _, shape := range []string{"/%s", "/%s/%s", "/%s.html", "/api/%s"} {
+		status, err := s.ask(ctx, shape)
+		if err != nil {
+			return err
+		}
+		if status != http.StatusNotFound {
+			silent[status] = true
+		}
+	}
+	if old := s.silent.Swap(&silent); len(silent) > 0 && (old == nil || len(*old) == 0) {
+		s.log.Warn("the app answers unknown paths with something else than 404; answers like that are evidence of nothing",
+			"statuses", fmt.Sprint(sortedKeys(silent)))
+	}
+	return nil
+}
+
+func (s *Sidecar) ask(ctx context.Context, shape string) (int, error) {
+	target := *s.upstream
+	target.Path = shapeWith(shape)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("User-Agent", "flask2ban (asks what unknown paths get)")
+	res, err := s.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return res.StatusCode, res.Body.Close()
+}
+
+func shapeWith(shape string) string {
+	n := 0
+	for i := range shape {
+		if shape[i] == '%' {
+			n++
+		}
+	}
+	words := make([]any, n)
+	for i := range words {
+		words[i] = rand.Text()[:12]
+	}
+	return fmt.Sprintf(shape, words...)
+}
+
+func sortedKeys(m map[int]bool) []int {
+	var keys []int
+	for status := range 600 {
+		if m[status] {
+			keys = append(keys, status)
+		}
+	}
+	return keys
+}
+
+// literals notes which unknown paths the app of a Sidecar answers, until
+// enough clients without fault have asked for one.
+type literals struct {
+	mu   sync.Mutex
+	seen map[string]map[string]bool // method and path → clients
+}
+
+// Bounds of learning from answers alone.
+const (
+	learnClients = 3
+	maxLiterals  = 1000
+)
+
+// note adds a client's success and reports whether the path is now learned.
+func (l *literals) note(method, path, client string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := method + " " + path
+	clients := l.seen[key]
+	if clients == nil {
+		if len(l.seen) >= maxLiterals {
+			return false
+		}
+		if l.seen == nil {
+			l.seen = map[string]map[string]bool{}
+		}
+		clients = map[string]bool{}
+		l.seen[key] = clients
+	}
+	if len(clients) >= learnClients {
+		return false // learned before
+	}
+	clients[client] = true
+	return len(clients) == learnClients
+}

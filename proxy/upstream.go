@@ -1,0 +1,181 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+)
+
+// App is the program behind us.
+type App interface {
+	// Wait returns nil once an instance is ready, or why none will be soon.
+	Wait(ctx context.Context) error
+	// Prepare marks a request on its way to the app with what its hook
+	// needs.
+	Prepare(out *http.Request, f app.Forwarded)
+	// Testify says what the app's routing made of the request with this
+	// answer. It removes from h what is not for the client.
+	Testify(status int, h http.Header) app.Witness
+}
+
+// maxHeld bounds the requests that wait for an instance.
+const maxHeld = 1000
+
+// newReverseProxy sets up httputil.ReverseProxy for h.
+func newReverseProxy(h *Handler) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:   h.rewrite,
+		Transport: newTransport(),
+		// Nothing may sit in a buffer: events and slow reports are seen
+		// as the app writes them.
+		FlushInterval:  -1,
+		BufferPool:     &bufferPool{},
+		ModifyResponse: h.modify,
+		ErrorHandler:   h.upstreamError,
+		ErrorLog:       slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// rewrite makes the request that the app gets: the same target, byte for byte,
+// the same Host, and forwarding headers that only we write.
+func (h *Handler) rewrite(p *httputil.ProxyRequest) {
+	x := exchangeOf(p.In.Context())
+	out := p.Out
+	out.URL.Scheme, out.URL.Host = h.Upstream.Scheme, h.Upstream.Host
+	// ReverseProxy drops query parameters that Go can't parse, and Go
+	// escapes a path anew; the app's own parser decides.
+	out.URL.RawQuery = p.In.URL.RawQuery
+	if path := rawPath(p.In.RequestURI); path != "" && path != out.URL.EscapedPath() {
+		out.URL.Opaque = path
+	}
+	h.setForwarding(x, out)
+}
+
+// rawPath is the path of an origin-form target as it was sent; empty where
+// net/url must write it: in absolute form, or where "//" begins it, which
+// would be read as a host.
+func rawPath(target string) string {
+	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+		return ""
+	}
+	path, _, _ := strings.Cut(target, "?")
+	return path
+}
+
+// setForwarding overwrites what says who the client is. What the peer sent
+// stands only in identity, where a trusted proxy sent it.
+func (h *Handler) setForwarding(x *exchange, out *http.Request) {
+	for name := range out.Header {
+		if strings.IndexByte(name, '_') >= 0 && forwardingHeaders[canonical(name)] {
+			// WSGI knows no difference between X_Forwarded_For and
+			// X-Forwarded-For (PEP 3333, environ).
+			delete(out.Header, name)
+		}
+	}
+	if x.identity.Direct {
+		for name := range forwardingHeaders {
+			delete(out.Header, name)
+		}
+	}
+	out.Header["X-Forwarded-For"] = []string{x.identity.Chain}
+	out.Header["X-Forwarded-Proto"] = []string{x.identity.Scheme}
+	out.Header["X-Forwarded-Host"] = []string{x.identity.Host}
+	x.id = h.ids.id()
+	h.App.Prepare(out, app.Forwarded{
+		ID:     x.id,
+		Client: x.identity.Addr,
+		Scheme: x.identity.Scheme,
+		Host:   x.identity.Host,
+	})
+}
+
+// forwardingHeaders are those that an app may take for the client's address,
+// scheme, host or mount point (Werkzeug's ProxyFix, and what CDNs send).
+var forwardingHeaders = map[string]bool{
+	"Forwarded":           true,
+	"X-Forwarded-For":     true,
+	"X-Forwarded-Proto":   true,
+	"X-Forwarded-Host":    true,
+	"X-Forwarded-Port":    true,
+	"X-Forwarded-Prefix":  true,
+	"X-Forwarded-Scheme":  true,
+	"X-Forwarded-Ssl":     true,
+	"X-Real-Ip":           true,
+	"X-Client-Ip":         true,
+	"X-Cluster-Client-Ip": true,
+	"True-Client-Ip":      true,
+	"Cf-Connecting-Ip":    true,
+	"Fastly-Client-Ip":    true,
+	"X-Original-Url":      true,
+	"X-Rewrite-Url":       true,
+	"X-Script-Name":       true,
+}
+
+func canonical(name string) string {
+	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+}
+
+// modify takes the testimony off an upgrade's answer, which never comes by
+// WriteHeader.
+func (h *Handler) modify(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if x := exchangeOf(res.Request.Context()); x != nil {
+			x.testify(res.StatusCode, res.Header)
+		}
+	}
+	return nil
+}
+
+// upstreamError answers where the app didn't.
+func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		x.failed = true
+		x.page(http.StatusRequestEntityTooLarge, pageData{Title: "Request too large"})
+	case x.Err() != nil:
+		if x.status == 0 {
+			x.status = statusClientClosed
+		}
+	default:
+		x.failed = true
+		h.Log.Warn("the app gave no answer", "error", err, "method", r.Method, "route", x.label(), "id", x.id)
+		x.page(http.StatusBadGateway, pageData{
+			Title: "The application gave no answer",
+			Text:  "It may be restarting. Please try again in a moment.",
+		})
+	}
+}
+
+// ready waits for an instance of the app. It reports whether there is one; if
+// not, the client has been told.
+func (h *Handler) ready(x *exchange) bool {
+	ctx, cancel := context.WithTimeout(x.Context, h.Hold)
+	defer cancel()
+	err := h.App.Wait(ctx)
+	if err == nil {
+		return true
+	}
+	x.failed = true
+	if x.Context.Err() != nil {
+		x.status = statusClientClosed
+		return false
+	}
+	retryAfter(x, startRetry)
+	x.page(http.StatusServiceUnavailable, pageData{
+		Title:   "The application is starting",
+		Text:    "This page asks again by itself in a few seconds.",
+		Refresh: int(startRetry / time.Second),
+	})
+	return false
+}
+
+// startRetry is when a client that met a starting app should ask again.
+const startRetry = 5 * time.Second
