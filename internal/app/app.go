@@ -1,0 +1,195 @@
+// Package app runs the Flask program that flask2ban fronts: it chooses the
+// interpreter and the user, hands our listening socket over, keeps the program
+// running and reads what it tells, through a hook inside its process and
+// through its output.
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// Defaults of [Config].
+const (
+	DefaultStartTimeout = 90 * time.Second // as Passenger's
+	DefaultStopTimeout  = 30 * time.Second // as gunicorn's graceful timeout
+)
+
+// Errors of [App.Wait].
+var (
+	// ErrCrashLoop means that the app failed five times within a minute.
+	// [App.Serve] goes on trying, every 30 s.
+	ErrCrashLoop = errors.New("the app keeps failing")
+	// ErrStopped means that Serve has ended, or that the app ended by
+	// itself with nothing to serve.
+	ErrStopped = errors.New("the app is stopped")
+)
+
+// Config says what to run and how.
+type Config struct {
+	// App is what to run: a .py file, a directory, or "module:object" as
+	// flask --app takes it. It may be empty where Command is given.
+	App string
+	// Command is run instead of what App implies, unmodified.
+	Command []string
+	// Dir is the working directory; empty means ours.
+	Dir string
+	// Python is the interpreter for App; empty means the first of
+	// [FindPython] that can import Flask.
+	Python string
+	// Env is added to our own environment, which is cleaned first of what
+	// is not the app's business. Each is "NAME=value".
+	Env []string
+	// User and Group are names or numbers to run the app as. Both are
+	// refused unless we are root. Empty means the rule of [Config.User]:
+	// $SUDO_UID, else the owner of App.
+	User, Group string
+	// AllowDebugger leaves Werkzeug's interactive debugger on where the app
+	// turns it on: anyone who reaches it can run code.
+	AllowDebugger bool
+	// NoProxyFix lets the app see 127.0.0.1 as every client, as without the
+	// hook.
+	NoProxyFix bool
+	// HideRequests keeps the server's own line for each request out of
+	// Output.
+	HideRequests bool
+	// Log is for what the operator should know; nil discards it.
+	Log *slog.Logger
+	// Output gets the app's standard output and error, line by line, each
+	// marked with its process; nil discards it.
+	Output io.Writer
+	// StartTimeout is how long an instance may take until it serves;
+	// 0 means DefaultStartTimeout.
+	StartTimeout time.Duration
+	// StopTimeout is what the app gets between SIGTERM and SIGKILL; 0 means
+	// DefaultStopTimeout.
+	StopTimeout time.Duration
+	// Observer is told what happens; nil is no one.
+	Observer Observer
+	// SelfExe is the program that runs [Guard] when its first argument is
+	// [GuardArg]; empty means this program.
+	SelfExe string
+}
+
+// Observer is told what the app does. All calls come from one goroutine and
+// must not block.
+type Observer interface {
+	// URLMap is called when an instance starts to serve, and again when its
+	// url_map has changed.
+	URLMap(routes.URLMap)
+	Exception(Exception)
+	State(State)
+}
+
+// Forwarded is what the app must see of a request that we forward.
+type Forwarded struct {
+	// ID names the request in [Exception] and [App.Begun]; printable ASCII.
+	ID string
+	// Client is the address that the app sees as REMOTE_ADDR.
+	Client netip.Addr
+	// Scheme is "http" or "https", Host the request's Host as the client
+	// wrote it.
+	Scheme, Host string
+}
+
+// Routing is what the app's own routing said of one request.
+type Routing uint8
+
+// The answers of the app's routing.
+const (
+	// Unrouted means that something before Flask's routing answered, such
+	// as a middleware or Socket.IO: no evidence either way.
+	Unrouted Routing = iota
+	Found
+	NotFound
+	MethodNotAllowed
+	Redirect
+)
+
+// Witness is what the hook in the app's process says of one request.
+type Witness struct {
+	// Present is false where the app answered without our hook.
+	Present bool
+	Routing Routing
+	// Rule and Endpoint are of the rule that matched; empty where none did.
+	Rule, Endpoint string
+	// Exception is the type of what the view raised; empty mostly.
+	Exception string
+}
+
+// Exception is one unhandled exception of the app.
+type Exception struct {
+	// Type is the class as Python prints it, module included unless
+	// builtin.
+	Type string
+	// Message and Traceback are cut to about 1 and 3 KiB.
+	Message, Traceback string
+	// RequestID is the [Forwarded.ID]; empty where only the log told.
+	RequestID           string
+	Method, Path, Route string
+	At                  time.Time
+}
+
+// The names of a [State].
+const (
+	Starting   = "starting"
+	Ready      = "ready"
+	Restarting = "restarting"
+	CrashLoop  = "crash_loop"
+	Stopping   = "stopping"
+	Stopped    = "stopped"
+)
+
+// State is how the app is.
+type State struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	// PID is the app's first process; 0 while there is none.
+	PID int `json:"pid,omitempty"`
+	// Restarts counts instances after the first.
+	Restarts int `json:"restarts"`
+	// LastExit says how the previous instance ended, as "exit status 1" or
+	// "signal: killed".
+	LastExit string `json:"last_exit,omitempty"`
+	// Reason says why the app is in this state, for a person.
+	Reason string `json:"reason,omitempty"`
+	// Launcher says how our socket reached the app: "hook", "variables", or
+	// empty until that is known.
+	Launcher string `json:"launcher,omitempty"`
+	// User is who the app runs as.
+	User string `json:"user,omitempty"`
+	// Command is what was run.
+	Command []string `json:"command,omitempty"`
+	// Output is the end of a failed instance's standard error.
+	Output []string `json:"output,omitempty"`
+}
+
+// Event is one line of the app's history.
+type Event struct {
+	At time.Time `json:"at"`
+	// Seen is what happened, Done what was done about it.
+	Seen string `json:"seen"`
+	Done string `json:"done"`
+}
+
+// ExitError is the end of [App.Serve] where the app ended by itself, with
+// nothing left to serve.
+type ExitError struct {
+	// Code is the app's exit code, 128+n where signal n ended it.
+	Code   int
+	Reason string
+}
+
+func (e *ExitError) Error() string { return e.Reason }
+
+// Inspect asks the app for its url_map without serving: it is imported, or run
+// until it would bind, and then ended.
+func Inspect(ctx context.Context, c Config) (routes.URLMap, error) {
+	return inspect(ctx, c)
+}
