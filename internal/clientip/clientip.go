@@ -100,7 +100,7 @@ func New(c Config) (*Resolver, error) {
 }
 
 func (r *Resolver) check() error {
-	if !validToken(r.header) {
+	if !ValidHeader(r.header) {
 		return fmt.Errorf("client header %q: not a header name; use X-Forwarded-For, Forwarded, or a header that your proxy sets", r.header)
 	}
 	if r.bits4 < 8 || r.bits4 > 32 {
@@ -180,8 +180,8 @@ func orDefault[T comparable](v, otherwise T) T {
 	return v
 }
 
-// validToken says whether s is a header name (RFC 9110, section 5.1).
-func validToken(s string) bool {
+// ValidHeader says whether s can be a header's name (RFC 9110, section 5.1).
+func ValidHeader(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		alnum := c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'

@@ -1,0 +1,151 @@
+// Package config knows every setting of flask2ban: flags override the
+// environment, which overrides the file, which overrides a preset, which
+// overrides the defaults.
+//
+// Settings is the one table of them. The flags, --help, the environment's
+// names, the file's keys, "flask2ban config" and the reference documentation
+// all follow from it.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the effective configuration. Make it with Load or Default: the zero
+// value lacks the defaults.
+type Config struct {
+	// App is the program as gunicorn and "flask --app" name it: a .py file, a
+	// directory or module:object. Empty with Upstream.
+	App string
+	// Command is the server command given after "--"; empty means that we
+	// choose how to start App.
+	Command []string
+	// Upstream is the URL of an app that we don't start; empty means we do.
+	Upstream string
+	// Python is the interpreter's path; empty means to look for one.
+	Python string
+	// User and Group run the app when we are root; empty means SUDO_UID's or
+	// the owner of App.
+	User, Group string
+	// AllowDebugger leaves Werkzeug's interactive debugger as the app set it.
+	AllowDebugger bool
+	// NoProxyFix leaves request.remote_addr, scheme and host in the app as
+	// our connection's.
+	NoProxyFix bool
+	// StartTimeout is how long an instance may take until it is ready, and
+	// StopTimeout how long running requests may take at the end.
+	StartTimeout, StopTimeout time.Duration
+
+	// Listen are the public addresses, as host:port or :port.
+	Listen []string
+	// Hosts are the Host names answered to; empty means all.
+	Hosts []string
+	// MaxHeaderBytes bounds a request's header, MaxBody its body (0: no
+	// limit). Both are in bytes.
+	MaxHeaderBytes, MaxBody Size
+	// ReadHeaderTimeout bounds how long a client takes to send a header, and
+	// IdleTimeout how long its connection stays open without a request.
+	ReadHeaderTimeout, IdleTimeout time.Duration
+	// Hold is how long a request waits while no instance of the app is
+	// ready; 0 answers 503 at once.
+	Hold time.Duration
+
+	// TrustedProxies are the proxies whose forwarding headers are believed.
+	TrustedProxies []netip.Prefix
+	// ClientHeader carries the client's address behind them.
+	ClientHeader string
+	// IPv4Prefix and IPv6Prefix are the sizes of the network that counts as
+	// one client.
+	IPv4Prefix, IPv6Prefix int
+	// BanPrivate lets private and known CDN addresses be banned.
+	BanPrivate bool
+	// Ignore are clients that are never judged.
+	Ignore []netip.Prefix
+
+	// Observe judges, counts and logs, but refuses nobody (mode: observe).
+	Observe bool
+	// Preset is the base that the settings start from.
+	Preset string
+	// MaxRetry is the score that blocks, FindTime the window it is counted in.
+	MaxRetry float64
+	FindTime time.Duration
+	// BanTime is the first block's length, doubled for each further one up to
+	// BanTimeMax.
+	BanTime, BanTimeMax time.Duration
+	// MaxClients bounds how many clients are remembered.
+	MaxClients int
+	// Weights are the evidence kinds' weights that differ from their default.
+	Weights map[string]float64
+	// Rules are the operator's policy rules, in the file's order.
+	Rules []Rule
+
+	// Prefix is where the app is mounted (SCRIPT_NAME), without a trailing
+	// slash; empty at the root.
+	Prefix string
+	// Werkzeug is the version whose matching to follow; empty means the
+	// app's own, or the newest known.
+	Werkzeug string
+	// RouteGrace is how long a route that the app's former version had is no
+	// evidence.
+	RouteGrace time.Duration
+
+	// File is the configuration file that was read; empty for none.
+	File string
+	// State is the state directory; empty means the platform's.
+	State string
+	// Store is where bans are kept: bolt, memory or a redis:// URL.
+	Store string
+	// Admin is the address of metrics, API and status page; empty for none.
+	Admin string
+	// LogJSON writes log lines as JSON; LogLevel is debug, info, warn or
+	// error.
+	LogJSON  bool
+	LogLevel string
+	// AccessLog is a path, "-" for standard output, empty for none.
+	AccessLog string
+
+	origins map[string]Origin
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// A Layer is one of the places that settings come from.
+type Layer uint8
+
+// The layers; a later one overrides an earlier one.
+const (
+	FromDefault Layer = iota
+	FromPreset
+	FromFile
+	FromEnvironment
+	FromFlag
+)
+
+// Origin says where a setting's value came from.
+type Origin struct {
+	Layer Layer
+	// Place names it for a person: "default", "preset strict",
+	// "flask2ban.yaml:3:1", "FLASK2BAN_LISTEN", "--listen".
+	Place string
+}
+
+// Origin says where the value of the setting with this key came from. An
+// unknown key has the default's.
+func (c *Config) Origin(key string) Origin {
+	if o, ok := c.origins[key]; ok {
+		return o
+	}
+	return Origin{Place: "default"}
+}
+
+// Default is the configuration of someone who set nothing.
+func Default() *Config {
+	c := &Config{origins: map[string]Origin{}}
+	for _, s := range settings {
+		// A test holds that every default is valid.
+		_ = s.bind.set(c, s.defaults())
+	}
+	return c
+}

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/flask2ban/flask2ban/internal/clientip"
+)
+
+var (
+	address    = checked("host:port", checkAddress)
+	account    = checked("name", checkAccount)
+	headerName = checked("header", checkHeaderName)
+	hostName   = checked("name", checkHostName)
+	version    = checked("version", checkVersion)
+	httpURL    = codec[string]{name: "url", parse: parseHTTPURL, text: masked}
+	store      = codec[string]{name: "bolt|memory|redis://...", parse: parseStore, text: masked}
+)
+
+// adminAddress is an address, or "off" for none.
+var adminAddress = codec[string]{
+	name: "host:port",
+	parse: func(s string) (string, error) {
+		if s == "off" {
+			return "", nil
+		}
+		return s, checkAddress(s)
+	},
+	text: func(s string) string {
+		if s == "" {
+			return "off"
+		}
+		return s
+	},
+}
+
+func checkAddress(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		problem := fmt.Sprintf("want host:port or :port, not %q", s)
+		if _, err := strconv.ParseUint(s, 10, 16); err == nil {
+			return &suggestion{problem: problem, nearest: ":" + s}
+		}
+		return errors.New(problem)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q of %q: want a number from 0 to 65535", port, s)
+	}
+	return nil
+}
+
+// checkAccount takes what useradd does, and numeric ids.
+func checkAccount(s string) error {
+	if s == "" || strings.ContainsAny(s, ":/, \t\n\x00") || strings.HasPrefix(s, "-") {
+		return fmt.Errorf("want a user or group name, or its number, not %q", s)
+	}
+	return nil
+}
+
+func checkHeaderName(s string) error {
+	if !clientip.ValidHeader(s) {
+		return fmt.Errorf("want a header name such as X-Forwarded-For, not %q", s)
+	}
+	return nil
+}
+
+// checkHostName takes a Host header's name without its port.
+func checkHostName(s string) error {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil && a.Zone() == "" {
+		return nil
+	}
+	if s == "" || len(s) > 253 || strings.ContainsAny(s, "/:@ \t\n\x00*") || strings.HasPrefix(s, ".") {
+		return fmt.Errorf("want a host name without scheme, port and wildcard, not %q", s)
+	}
+	return nil
+}
+
+func checkVersion(s string) error {
+	parts := strings.Split(s, ".")
+	for _, p := range parts {
+		if p == "" || len(p) > 4 || strings.Trim(p, "0123456789") != "" {
+			return fmt.Errorf("want a version such as 2.2.2, not %q", s)
+		}
+	}
+	if len(parts) > 4 {
+		return fmt.Errorf("want a version such as 2.2.2, not %q", s)
+	}
+	return nil
+}
+
+// urlPrefix drops the trailing slash: "/" means the root.
+var urlPrefix = codec[string]{name: "path", text: itself, parse: func(s string) (string, error) {
+	if !strings.HasPrefix(s, "/") || strings.ContainsAny(s, "?#\x00") {
+		return "", fmt.Errorf("want a path that begins with a slash, not %q", s)
+	}
+	return strings.TrimRight(s, "/"), nil
+}}
+
+func parseHTTPURL(s string) (string, error) {
+	bad := fmt.Errorf("want a URL such as http://127.0.0.1:5000, not %q", masked(s))
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", bad
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", fmt.Errorf("%q: want scheme, host and port only", masked(s))
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// storeWords are the stores without an address.
+var storeWords = []string{"bolt", "memory"}
+
+// redisSchemes are the URLs that go-redis takes.
+var redisSchemes = map[string]bool{"redis": true, "rediss": true, "unix": true}
+
+func parseStore(s string) (string, error) {
+	if !strings.Contains(s, ":") {
+		return s, oneOf(s, append(storeWords[:len(storeWords):len(storeWords)], "redis://host:port/db"))
+	}
+	u, err := url.Parse(s)
+	if err != nil || !redisSchemes[u.Scheme] || u.Host == "" && u.Path == "" {
+		return "", fmt.Errorf("want bolt, memory or redis://host:port/db, not %q", masked(s))
+	}
+	return s, nil
+}
+
+// masked hides the password of a URL. What is no URL, but may have one, is
+// hidden from its last slash to its last @.
+func masked(s string) string {
+	if u, err := url.Parse(s); err == nil {
+		return u.Redacted()
+	}
+	at := strings.LastIndex(s, "@")
+	if at < 0 {
+		return s
+	}
+	begin := strings.Index(s, "//")
+	if begin < 0 || begin > at {
+		begin = -2
+	}
+	return s[:begin+2] + "xxxxx" + s[at:]
+}
