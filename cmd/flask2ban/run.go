@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/state"
+	"github.com/flask2ban/flask2ban/proxy"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// part is one long-lived goroutine of the daemon.
+type part struct {
+	name  string
+	serve func(context.Context) error
+}
+
+// run serves until ctx ends or a part fails. The public side ends first and
+// lets its requests finish; only then the app, the API and the engine end.
+func (s *service) run(ctx context.Context) error {
+	if err := s.engine.Load(ctx, s.store); err != nil {
+		return err
+	}
+	inner, err := s.innerParts(ctx)
+	if err != nil {
+		return err
+	}
+	innerCtx, stopInner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInner()
+	frontCtx, stopFront := context.WithCancel(ctx)
+	defer stopFront()
+
+	ended := make(chan error, len(inner)+1)
+	for _, p := range inner {
+		go func() { ended <- p.run(innerCtx) }()
+	}
+	frontEnded := make(chan error, 1)
+	go func() { frontEnded <- part{"proxy", s.front.Serve}.run(frontCtx) }()
+	s.announce()
+
+	var failed error
+	running := len(inner)
+	select {
+	case failed = <-frontEnded:
+	case failed = <-ended:
+		running--
+		stopFront()
+		failed = errors.Join(failed, <-frontEnded)
+	}
+	stopInner()
+	for range running {
+		failed = errors.Join(failed, <-ended)
+	}
+	return failed
+}
+
+func (p part) run(ctx context.Context) error {
+	if err := p.serve(ctx); err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
+	}
+	return nil
+}
+
+// innerParts are all but the public side. Their listeners are open when it
+// returns, so that a taken port is an error before anything runs.
+func (s *service) innerParts(ctx context.Context) ([]part, error) {
+	parts := []part{
+		{"engine", func(ctx context.Context) error { return s.engine.Serve(ctx, s.store) }},
+		{"upkeep", s.upkeep},
+	}
+	local, err := state.Listen(ctx, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	parts = append(parts, part{"command socket", func(ctx context.Context) error { return s.admin.Serve(ctx, local) }})
+	if s.config.Admin != "" {
+		l, err := net.Listen("tcp", s.config.Admin)
+		if err != nil {
+			local.Close()
+			return nil, fmt.Errorf("%w; choose another --admin, or --admin off", err)
+		}
+		parts = append(parts, part{"admin", func(ctx context.Context) error { return s.admin.Serve(ctx, l) }})
+	}
+	if s.app != nil {
+		parts = append(parts, part{"app", s.app.Serve})
+	} else {
+		parts = append(parts, part{"sidecar", s.sidecar.Serve})
+	}
+	return parts, nil
+}
+
+// Upkeep's times.
+const (
+	expireEvery     = 5 * time.Second
+	interfacesEvery = time.Minute
+	historyEvery    = time.Hour
+)
+
+// upkeep does what must be done now and then.
+func (s *service) upkeep(ctx context.Context) error {
+	expire := time.NewTicker(expireEvery)
+	defer expire.Stop()
+	interfaces := time.NewTicker(interfacesEvery)
+	defer interfaces.Stop()
+	history := time.NewTicker(historyEvery)
+	defer history.Stop()
+	s.remember()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-expire.C:
+			s.engine.Expire(now)
+		case <-interfaces.C:
+			if err := s.clients.Refresh(); err != nil {
+				s.log.Warn("own addresses", "error", err)
+			}
+		case <-history.C:
+			s.remember()
+		}
+	}
+}
+
+// remember notes which routes the app has now, for the grace of those that a
+// later version lacks.
+func (s *service) remember() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.history.Note(s.table.Project(), time.Now(), s.config.RouteGrace); err != nil {
+		s.log.Warn("route history", "error", err)
+	}
+}
+
+// announce tells a person where everything is.
+func (s *service) announce() {
+	for _, a := range s.front.Addrs() {
+		s.log.Info("listening", "url", proxy.URL(a), "mode", mode(s.config), "pid", os.Getpid())
+	}
+	if s.config.Admin != "" {
+		s.log.Info("metrics and API", "url", "http://"+s.config.Admin, "state", s.dir)
+	}
+}
+
+// observer hears what the app does.
+type observer struct {
+	service  *service
+	restarts int
+}
+
+var _ app.Observer = (*observer)(nil)
+
+// URLMap implements app.Observer.
+func (o *observer) URLMap(m routes.URLMap) {
+	o.service.table.SetURLMap(m)
+	o.service.remember()
+}
+
+// Exception implements app.Observer.
+func (o *observer) Exception(e app.Exception) {
+	o.service.metrics.Exception(e.Type)
+	o.service.log.Warn("the app raised an exception",
+		"type", e.Type, "message", e.Message, "method", e.Method, "path", e.Path, "route", e.Route, "id", e.RequestID)
+}
+
+// State implements app.Observer.
+func (o *observer) State(st app.State) {
+	for ; o.restarts < st.Restarts; o.restarts++ {
+		o.service.metrics.Restarted(orText(st.Cause, "crash"))
+	}
+	o.service.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
+}

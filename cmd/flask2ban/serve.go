@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/config"
+)
+
+func serveFlags(cmd interface{ Flags() *pflag.FlagSet }) { config.AddFlags(cmd.Flags()) }
+
+// serve runs, fronts and protects an app until ctx ends.
+func (c *cli) serve(ctx context.Context, appName string, command []string, flags *pflag.FlagSet) error {
+	cfg, err := config.Load(flags, c.getenv, "")
+	if err != nil {
+		return usage(err)
+	}
+	if appName != "" {
+		cfg.App = appName
+	}
+	if command != nil {
+		cfg.Command = command
+	}
+	if cfg.App == "" {
+		return usagef("no app: write flask2ban app.py; in front of an app that runs already, its source is still where its routes stand: flask2ban app.py --upstream %s",
+			orText(cfg.Upstream, "http://127.0.0.1:5000"))
+	}
+	s := &service{cli: c, config: cfg, log: newLogger(c.stderr, cfg)}
+	err = s.open(ctx)
+	if err == nil {
+		err = s.run(ctx)
+	}
+	return errors.Join(exitOf(err), s.close())
+}
+
+// exitOf gives an app's own end its exit code.
+func exitOf(err error) error {
+	var exit *app.ExitError
+	if errors.As(err, &exit) {
+		return &exitError{exit.Code, exit}
+	}
+	return err
+}
+
+func orText(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// openAccessLog opens the file that an access log goes to; nil for none.
+func (s *service) openAccessLog() (io.Writer, error) {
+	switch path := s.config.AccessLog; path {
+	case "":
+		return nil, nil
+	case "-":
+		return s.cli.stdout, nil
+	default:
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		if err != nil {
+			return nil, fmt.Errorf("access log: %w", err)
+		}
+		s.closers = append(s.closers, f.Close)
+		return f, nil
+	}
+}

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/live"
+	"github.com/flask2ban/flask2ban/internal/metrics"
+	"github.com/flask2ban/flask2ban/internal/state"
+	"github.com/flask2ban/flask2ban/internal/store"
+	"github.com/flask2ban/flask2ban/proxy"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// service is one running daemon: everything that serve wires together.
+type service struct {
+	cli    *cli
+	config *config.Config
+	log    *slog.Logger
+
+	dir     string // state directory
+	table   *live.Table
+	history *live.History
+	clients *clientip.Resolver
+	engine  *ban.Engine
+	store   ban.Store
+	metrics *metrics.Metrics
+	app     *app.App       // nil in a sidecar
+	sidecar *proxy.Sidecar // nil where we spawn
+	front   *proxy.Server
+	admin   *admin.Server
+
+	closers []func() error
+	mu      sync.Mutex // guards history
+}
+
+// open makes every part, in the order in which they need each other. What it
+// opened is closed by close, also after an error.
+func (s *service) open(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		s.openState, s.openClients, s.openRoutes, s.openEngine,
+		s.openMetrics, s.openApp, s.openFront, s.openAdmin,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close undoes open, last first.
+func (s *service) close() error {
+	var first error
+	for _, c := range slices.Backward(s.closers) {
+		if err := c(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (s *service) openState(context.Context) error {
+	s.dir = s.config.State
+	if s.dir == "" {
+		dir, err := state.Dir(s.config.App, s.cli.root, s.cli.getenv)
+		if err != nil {
+			return err
+		}
+		s.dir = dir
+	}
+	return state.Create(s.dir)
+}
+
+func (s *service) openClients(context.Context) error {
+	var err error
+	s.clients, err = clientip.New(clientip.Config{
+		Trusted:  s.config.TrustedProxies,
+		Header:   s.config.ClientHeader,
+		IPv4Bits: s.config.IPv4Prefix,
+		IPv6Bits: s.config.IPv6Prefix,
+		Private:  s.config.BanPrivate,
+		Ignore:   s.config.Ignore,
+	})
+	return err
+}
+
+func (s *service) openRoutes(ctx context.Context) error {
+	began := time.Now()
+	project, err := s.cli.readProject(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	s.history, err = live.OpenHistory(filepath.Join(s.dir, "routes.json"))
+	if err != nil {
+		s.log.Warn("route history", "error", err)
+	}
+	s.table, err = live.New(live.Config{
+		Project: project,
+		Lists:   routes.DefaultLists(),
+		Retired: s.history.Retired(project, time.Now(), s.config.RouteGrace),
+		Log:     s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.log.Info("read the app's routes", "app", s.config.App,
+		"routes", len(project.Routes), "unresolved", len(project.Unresolved), "took", time.Since(began).Round(time.Millisecond))
+	for _, u := range project.Unresolved {
+		s.log.Debug("unresolved", "file", u.File, "line", u.Line, "prefix", u.Prefix, "reason", u.Reason)
+	}
+	return nil
+}
+
+func (s *service) openEngine(ctx context.Context) error {
+	var err error
+	if s.store, err = store.Open(ctx, s.config.Store, s.dir); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.store.Close)
+	weights := make(map[ban.Kind]float64, len(s.config.Weights))
+	for kind, w := range s.config.Weights {
+		weights[ban.Kind(kind)] = w
+	}
+	s.engine, err = ban.New(ban.Config{
+		MaxRetry:   s.config.MaxRetry,
+		FindTime:   s.config.FindTime,
+		BanTime:    s.config.BanTime,
+		BanTimeMax: s.config.BanTimeMax,
+		Observe:    s.config.Observe,
+		MaxClients: s.config.MaxClients,
+		Weights:    weights,
+		IPv4Bits:   s.config.IPv4Prefix,
+		IPv6Bits:   s.config.IPv6Prefix,
+		Standing:   s.standing,
+		StoreError: s.storeError,
+	})
+	return err
+}
+
+// standings translates what clientip says of an address for the engine.
+var standings = map[clientip.Standing]ban.Standing{
+	clientip.Bannable:    ban.Bannable,
+	clientip.SuspectOnly: ban.SuspectOnly,
+	clientip.Never:       ban.Never,
+}
+
+func (s *service) standing(a netip.Addr) ban.Standing {
+	standing, _ := s.clients.Standing(a)
+	return standings[standing]
+}
+
+func (s *service) storeError(err error) {
+	if err != nil {
+		s.log.Error("bans can't be saved; they hold until this process ends", "state", s.dir, "error", err)
+		return
+	}
+	s.log.Info("bans are saved again", "state", s.dir)
+}
+
+func (s *service) openApp(ctx context.Context) error {
+	if s.config.Upstream != "" {
+		u, err := url.Parse(s.config.Upstream)
+		if err != nil {
+			return usage(fmt.Errorf("--upstream: %w", err))
+		}
+		s.sidecar = proxy.NewSidecar(u, s.log)
+		return nil
+	}
+	var err error
+	s.app, err = app.New(app.Config{
+		App:           s.config.App,
+		Command:       s.config.Command,
+		Python:        s.config.Python,
+		User:          s.config.User,
+		Group:         s.config.Group,
+		AllowDebugger: s.config.AllowDebugger,
+		NoProxyFix:    s.config.NoProxyFix,
+		HideRequests:  true,
+		Log:           s.log,
+		Output:        s.cli.stderr,
+		StartTimeout:  s.config.StartTimeout,
+		StopTimeout:   s.config.StopTimeout,
+		Observer:      &observer{service: s},
+	})
+	return err
+}
+
+// upstream is the app as the proxy sees it, and where it listens.
+func (s *service) upstream() (proxy.App, *url.URL, error) {
+	if s.sidecar != nil {
+		u, err := url.Parse(s.config.Upstream)
+		return s.sidecar, u, err
+	}
+	u, err := url.Parse(s.app.URL())
+	return proxy.Hooked{App: s.app}, u, err
+}
+
+func (s *service) openFront(context.Context) error {
+	behind, at, err := s.upstream()
+	if err != nil {
+		return err
+	}
+	logTo, err := s.openAccessLog()
+	if err != nil {
+		return err
+	}
+	var access *proxy.AccessLog
+	if logTo != nil {
+		access = proxy.NewAccessLog(logTo, s.log)
+	}
+	handler, err := proxy.New(proxy.Config{
+		Clients:       s.clients,
+		Tables:        s.table,
+		Engine:        s.engine,
+		App:           behind,
+		Upstream:      at,
+		Metrics:       s.metrics,
+		Log:           s.log,
+		AccessLog:     access,
+		Hosts:         s.config.Hosts,
+		MaxBody:       int64(s.config.MaxBody),
+		Hold:          s.config.Hold,
+		AllowDebugger: s.config.AllowDebugger,
+	})
+	if err != nil {
+		return err
+	}
+	s.front, err = proxy.Listen(proxy.ServerConfig{
+		Listen:            s.config.Listen,
+		MaxHeaderBytes:    int(s.config.MaxHeaderBytes),
+		ReadHeaderTimeout: s.config.ReadHeaderTimeout,
+		IdleTimeout:       s.config.IdleTimeout,
+		StopTimeout:       s.config.StopTimeout,
+		Log:               s.log,
+	}, handler)
+	return err
+}
+
+func (s *service) openMetrics(context.Context) error {
+	s.metrics = metrics.New(version())
+	s.metrics.Watch(metrics.Gauges{
+		Bans:    func() int { return len(s.engine.Bans(time.Now())) },
+		Clients: func() int { return s.engine.Stats(time.Now()).Clients },
+		Routes: func() map[string]int {
+			count := map[string]int{}
+			for _, r := range s.table.Project().Routes {
+				count[string(r.Source)]++
+			}
+			return count
+		},
+		Unresolved: func() int { return len(s.table.Project().Unresolved) },
+		AppUp:      func() bool { return s.ready() == nil },
+	})
+	return nil
+}
+
+// ready says why requests can't be forwarded now; nil where they can.
+func (s *service) ready() error {
+	if s.app == nil {
+		return nil
+	}
+	if state := s.app.State(); state.Name != app.Ready {
+		return fmt.Errorf("the app is %s: %s", state.Name, orText(state.Reason, "no reason known"))
+	}
+	return nil
+}
+
+func (s *service) openAdmin(context.Context) error {
+	token, err := state.Token(s.dir)
+	if err != nil {
+		return err
+	}
+	c := admin.Config{
+		Engine:  s.engine,
+		Table:   func() *routes.Table { t, _ := s.table.Current(); return t },
+		Project: s.table.Project,
+		Metrics: s.metrics.Handler(),
+		Ready:   s.ready,
+		Token:   token,
+		Log:     s.log,
+		Info: admin.Info{
+			Version: version(), App: s.config.App, Mode: mode(s.config), PID: os.Getpid(),
+			StateDir: s.dir, Upstream: s.config.Upstream, Started: time.Now(),
+		},
+	}
+	for _, a := range s.front.Addrs() {
+		c.Info.Listen = append(c.Info.Listen, a.String())
+	}
+	if s.app != nil {
+		c.AppState = s.app.State
+	}
+	s.admin, err = admin.New(c)
+	return err
+}
+
+func mode(c *config.Config) string {
+	if c.Observe {
+		return "observe"
+	}
+	return "enforce"
+}

@@ -1,0 +1,319 @@
+// Package e2e holds the tests of the whole: the real binary, real Python apps,
+// real sockets, and many clients as addresses of 127/8.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary builds flask2ban once.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "flask2ban-e2e-")
+	if err != nil {
+		return "", err
+	}
+	// The app runs as another user, who must be able to read what it is given.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", dir+"/", "../../cmd/...").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return filepath.Join(dir, "flask2ban"), nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// daemon is one running flask2ban.
+type daemon struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	state string
+	addr  string // host:port of the proxy
+	admin string // host:port of metrics and API
+	out   *lockedBuffer
+	done  chan struct{}
+	err   error
+}
+
+// lockedBuffer is what a process has printed so far.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start runs flask2ban with args and waits until the app is ready. dir is
+// where it stands; state is kept where it isn't empty.
+func start(t testing.TB, dir, state string, args ...string) *daemon {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state == "" {
+		state = t.TempDir()
+	}
+	d := &daemon{t: t, state: state, addr: freePort(t), admin: freePort(t), out: &lockedBuffer{}, done: make(chan struct{})}
+	own := []string{"--listen", d.addr, "--admin", d.admin, "--state", d.state}
+	if i := indexOf(args, "--"); i >= 0 {
+		args = append(append(append([]string{}, args[:i]...), own...), args[i:]...)
+	} else {
+		args = append(append([]string{}, args...), own...)
+	}
+	d.cmd = exec.Command(path, args...)
+	d.cmd.Dir = dir
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.done)
+	}()
+	t.Cleanup(func() {
+		d.stop()
+		if t.Failed() {
+			t.Logf("flask2ban %s printed:\n%s", strings.Join(args, " "), tail(d.out.String(), 8000))
+		}
+	})
+	d.await("ready", func() bool {
+		res, err := http.Get("http://" + d.admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	return d
+}
+
+func indexOf(list []string, s string) int {
+	for i, v := range list {
+		if v == s {
+			return i
+		}
+	}
+	return -1
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "..." + s[len(s)-n:]
+	}
+	return s
+}
+
+// stop ends the daemon in order and fails the test where it doesn't end.
+func (d *daemon) stop() {
+	select {
+	case <-d.done:
+		return
+	default:
+	}
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		d.t.Error("flask2ban did not end within 20 s of SIGTERM")
+		d.cmd.Process.Kill()
+		<-d.done
+	}
+}
+
+// await polls until ok, and fails the test after 30 s or when the daemon has
+// ended.
+func (d *daemon) await(what string, ok func() bool) {
+	d.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-d.done:
+			d.t.Fatalf("flask2ban ended (%v) while waiting until %s", d.err, what)
+		case <-tick.C:
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("waited 30 s until %s", what)
+		}
+	}
+}
+
+// cli runs a command against the daemon and returns what it printed.
+func (d *daemon) cli(args ...string) (string, error) {
+	d.t.Helper()
+	path, err := binary()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(args, "--state", d.state)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// metric returns the sum of a metric's samples whose line contains all of
+// labels.
+func (d *daemon) metric(name string, labels ...string) float64 {
+	d.t.Helper()
+	res, err := http.Get("http://" + d.admin + "/metrics")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	sum := 0.0
+	for line := range strings.Lines(string(body)) {
+		if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
+			continue
+		}
+		match := true
+		for _, l := range labels {
+			match = match && strings.Contains(line, l)
+		}
+		var v float64
+		if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &v); err == nil && match {
+			sum += v
+		}
+	}
+	return sum
+}
+
+// bans lists the banned clients.
+func (d *daemon) bans() []string {
+	d.t.Helper()
+	out, err := d.cli("bans", "list", "--json")
+	if err != nil {
+		d.t.Fatalf("bans list: %v: %s", err, out)
+	}
+	var list []struct{ Client string }
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		d.t.Fatalf("bans list --json printed %q: %v", out, err)
+	}
+	clients := make([]string, len(list))
+	for i, b := range list {
+		clients[i] = b.Client
+	}
+	return clients
+}
+
+// client is one visitor with an address of its own.
+type client struct {
+	http *http.Client
+	base string
+	t    testing.TB
+}
+
+// from returns a client whose source address is ip.
+func (d *daemon) from(ip string) *client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}, Timeout: 10 * time.Second}
+	tr := &http.Transport{DialContext: dialer.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 4}
+	d.t.Cleanup(tr.CloseIdleConnections)
+	return &client{
+		t:    d.t,
+		base: "http://" + d.addr,
+		http: &http.Client{
+			Transport:     tr,
+			Timeout:       60 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// get asks for a target with headers as name, value pairs, and returns the
+// status, 0 where the connection was refused or closed, and the body.
+func (c *client) get(target string, head ...string) (int, string) {
+	return c.do(http.MethodGet, target, nil, head...)
+}
+
+func (c *client) do(method, target string, body io.Reader, head ...string) (int, string) {
+	req, err := http.NewRequestWithContext(context.Background(), method, c.base+"/", body)
+	if err != nil {
+		c.t.Error(err)
+		return 0, ""
+	}
+	// The target goes out as it is, however odd.
+	req.URL.Opaque = target
+	if strings.HasPrefix(target, "//") {
+		req.URL.Opaque = ""
+		req.URL.Path = target
+	}
+	for i := 0; i+1 < len(head); i += 2 {
+		req.Header.Set(head[i], head[i+1])
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(b)
+}
+
+// want fails the test where a GET does not answer with status.
+func (c *client) want(status int, target string, head ...string) string {
+	c.t.Helper()
+	got, body := c.get(target, head...)
+	if got != status {
+		c.t.Fatalf("GET %s: status %d, want %d; body %.300s", target, got, status, body)
+	}
+	return body
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// example is the path of a folder under examples/.
+func example(t testing.TB, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,110 @@
+package e2e
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestHello is the README's first run.
+func TestHello(t *testing.T) {
+	d := start(t, example(t, "hello"), "", "app.py")
+	c := d.from("127.0.1.1")
+	if got := c.want(200, "/"); got != "Hello, world!\n" {
+		t.Errorf("/ answered %q", got)
+	}
+	if got := c.want(200, "/2020"); got != "The year 2020\n" {
+		t.Errorf("/2020 answered %q", got)
+	}
+	c.want(500, "/user/bob")
+	c.want(404, "/abc")
+	if out := d.out.String(); !strings.Contains(out, "LookupError: no such user: bob") {
+		t.Errorf("the app's traceback is not passed through:\n%s", out)
+	}
+	d.await("the exception is counted", func() bool {
+		return d.metric("flask2ban_app_exceptions_total", `type="LookupError"`) == 1
+	})
+	c.want(404, "/.env")
+	if status, body := c.get("/"); status != 403 || !strings.Contains(body, "Access refused") {
+		t.Errorf("after a honeypath: %d %.200s", status, body)
+	}
+	if bans := d.bans(); !slices.Contains(bans, "127.0.1.1") {
+		t.Errorf("bans: %v", bans)
+	}
+	d.from("127.0.1.2").want(200, "/")
+
+	// The port that the app names is never opened.
+	if conn, err := net.Dial("tcp", "127.0.0.1:8080"); err == nil && !strings.HasSuffix(d.addr, ":8080") {
+		conn.Close()
+		t.Error("port 8080, which the app names, is open")
+	}
+}
+
+// TestUnbanByAnOperator undoes a ban.
+func TestUnbanByAnOperator(t *testing.T) {
+	d := start(t, example(t, "hello"), "", "app.py")
+	c := d.from("127.0.1.1")
+	c.want(404, "/.env")
+	c.want(403, "/")
+	out, err := d.cli("why", "127.0.1.1")
+	if err != nil || !strings.Contains(out, "/.env") || !strings.Contains(out, "bans remove 127.0.1.1") {
+		t.Errorf("why: %v\n%s", err, out)
+	}
+	if out, err := d.cli("bans", "remove", "127.0.1.1"); err != nil {
+		t.Fatalf("bans remove: %v: %s", err, out)
+	}
+	c.want(200, "/")
+	if out, err := d.cli("bans", "add", "127.0.1.9", "--for", "1h", "--reason", "test"); err != nil {
+		t.Fatalf("bans add: %v: %s", err, out)
+	}
+	if body := d.from("127.0.1.9").want(403, "/"); !strings.Contains(body, "test") {
+		t.Errorf("the page does not give the operator's reason: %s", body)
+	}
+}
+
+// TestObserve judges, counts and logs, and refuses nobody.
+func TestObserve(t *testing.T) {
+	d := start(t, example(t, "hello"), "", "app.py", "--mode", "observe")
+	c := d.from("127.0.1.1")
+	for _, target := range []string{"/.env", "/wp-login.php", "/.git/config"} {
+		c.want(404, target)
+	}
+	c.want(200, "/")
+	if out := d.out.String(); !strings.Contains(out, "127.0.1.1") {
+		t.Errorf("nothing was logged of the client:\n%s", out)
+	}
+	if n := d.metric("flask2ban_evidence_total", `kind="honeypath"`); n < 1 {
+		t.Errorf("honeypath evidence counted: %v", n)
+	}
+	if n := d.metric("flask2ban_refused_total"); n != 0 {
+		t.Errorf("%v requests refused in observe mode", n)
+	}
+}
+
+// TestFactory serves a package with an application factory.
+func TestFactory(t *testing.T) {
+	d := start(t, example(t, "factory"), "", "shop")
+	c := d.from("127.0.1.1")
+	c.want(200, "/")
+	c.want(200, "/assets/shop.css")
+	c.want(200, "/catalog/7")
+	c.want(200, "/catalog/7/reviews/")
+	c.want(308, "/catalog")
+	c.want(404, "/account/nobody") // a missing record
+	c.want(404, "/nowhere")
+	out, err := d.cli("why", "127.0.1.1")
+	if err != nil || !strings.Contains(out, "/nowhere") || strings.Contains(out, "/account/nobody") {
+		t.Errorf("why: %v\n%s", err, out)
+	}
+}
+
+// TestSidecar fronts an app that someone else runs.
+func TestSidecar(t *testing.T) {
+	upstream := start(t, example(t, "hello"), "", "app.py", "--mode", "observe")
+	d := start(t, example(t, "hello"), "", "app.py", "--upstream", "http://"+upstream.addr)
+	c := d.from("127.0.1.1")
+	c.want(200, "/2020")
+	wantBanned(t, d, "127.0.1.2", "/a", "/b", "/c", "/d", "/e", "/f", "/g")
+	c.want(200, "/")
+}

@@ -1,0 +1,63 @@
+# What a proxy can spoil: streams, large bodies, slow answers, odd queries,
+# what the app sees of its client.
+import hashlib
+import time
+
+from flask import Flask, Response, jsonify, request, url_for
+
+app = Flask(__name__)
+
+
+@app.route("/stream")
+def stream():
+    def events():
+        for n in range(5):
+            yield f"data: {n}\n\n"
+            time.sleep(0.2)
+
+    return Response(events(), mimetype="text/event-stream")
+
+
+@app.route("/upload", methods=["POST"])
+def upload():
+    digest, size = hashlib.sha256(), 0
+    while chunk := request.stream.read(65536):
+        digest.update(chunk)
+        size += len(chunk)
+    return jsonify(size=size, sha256=digest.hexdigest())
+
+
+@app.route("/download/<int:size>")
+def download(size):
+    def chunks():
+        left = size
+        while left > 0:
+            n = min(left, 65536)
+            yield b"x" * n
+            left -= n
+
+    return Response(chunks(), mimetype="application/octet-stream")
+
+
+@app.route("/slow/<float:seconds>")
+def slow(seconds):
+    time.sleep(seconds)
+    return "done\n"
+
+
+@app.route("/seen/<path:rest>")
+def seen(rest):
+    return jsonify(
+        rest=rest,
+        query=request.query_string.decode("latin-1"),
+        remote_addr=request.remote_addr,
+        scheme=request.scheme,
+        host=request.host,
+        external=url_for("seen", rest="x", _external=True),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        environ=sorted(name for name in request.environ if "FLASK2BAN" in name.upper()),
+    )
+
+
+if __name__ == "__main__":
+    app.run(host="0.0.0.0", port=5000, threaded=True)

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/clientip"
+)
+
+func TestAccessLogCannotBeForged(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RequestURI = "/a\"b\\c\x1b[2Jé"
+	r.Header["User-Agent"] = []string{"evil\n127.0.0.1 - - forged\u009b\xff"}
+	x := &exchange{
+		request: r, status: 404, bytes: 12,
+		start:    time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
+		identity: clientip.Identity{Addr: netip.MustParseAddr("192.0.2.1")},
+	}
+	var out bytes.Buffer
+	NewAccessLog(&out, slog.New(slog.DiscardHandler)).write(x)
+	want := `192.0.2.1 - - [22/Nov/2026:10:00:00 +0000] "GET /a\"b\\c\x1b[2Jé HTTP/1.1" 404 12 "-" "evil\x0a127.0.0.1 - - forged\xc2\x9b\xff"` + "\n"
+	if got := out.String(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestAccessLogBoundsFields(t *testing.T) {
+	t.Parallel()
+	got := appendField(nil, strings.Repeat("a", 1<<20))
+	if len(got) != maxField {
+		t.Errorf("a field of 1 MiB became %d bytes, want %d", len(got), maxField)
+	}
+}
+
+// failing is a full disk.
+type failing struct{ writes int }
+
+func (f *failing) Write([]byte) (int, error) {
+	f.writes++
+	return 0, errors.New("no space left on device")
+}
+
+func TestAccessLogTellsOnceOfAFullDisk(t *testing.T) {
+	t.Parallel()
+	var told bytes.Buffer
+	disk := &failing{}
+	l := NewAccessLog(disk, slog.New(slog.NewTextHandler(&told, nil)))
+	for range 3 {
+		l.write(&exchange{request: httptest.NewRequest("GET", "/", nil)})
+	}
+	if disk.writes != 3 {
+		t.Errorf("writes = %d, want 3: writing goes on", disk.writes)
+	}
+	if n := strings.Count(told.String(), "no space left"); n != 1 {
+		t.Errorf("told %d times, want once: %s", n, told.String())
+	}
+}
+
+func TestWarnOnce(t *testing.T) {
+	t.Parallel()
+	var told bytes.Buffer
+	o := onceLog{log: slog.New(slog.NewTextHandler(&told, nil))}
+	for range 3 {
+		o.warn("a", "first")
+		o.warn("b", "second")
+	}
+	if got := strings.Count(told.String(), "\n"); got != 2 {
+		t.Errorf("%d lines, want 2: %s", got, told.String())
+	}
+}
