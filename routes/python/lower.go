@@ -1,0 +1,538 @@
+package python
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// required is the default that lowering gives keyword-only parameters that
+// have none, because gpython keeps no account of which have one. It never
+// leaves this package.
+const required = "__required__"
+
+// mark ties a place in the lowered text to one in the source.
+type mark struct{ out, off int }
+
+// lowerer writes one statement as Python 3.4.
+type lowerer struct {
+	src   *source
+	toks  []token
+	i, n  int // next token; where tokens end for now
+	out   []byte
+	depth int    // brackets open in out
+	lines []int  // where lines of out begin
+	marks []mark // ascending
+	// values are the string literals: in out stands their index, so that
+	// gpython need not decode what we decode better.
+	values []string
+	err    string
+	nest   int
+	used   int // tokens, those of fields included
+}
+
+// place is where in the grammar a comma-separated sequence stands.
+type place uint8
+
+const (
+	inStatement place = iota
+	inCall
+	inDisplay // tuple, list, parentheses
+	inBraces
+	inSubscript
+)
+
+// wrapAt is the length at which lines of the lowered text are broken inside
+// brackets: gpython matches numbers by regular expressions that cost by line.
+const wrapAt = 200
+
+func (l *lowerer) reset(src *source, from, to int) {
+	*l = lowerer{src: src, toks: l.toks[:0], out: l.out[:0], marks: l.marks[:0], values: l.values[:0], lines: append(l.lines[:0], 0)}
+	l.toks = l.tokenise(l.toks, from, to, 0)
+	l.n = len(l.toks)
+}
+
+// tokenise appends the tokens of a span.
+func (l *lowerer) tokenise(toks []token, from, to, depth int) []token {
+	s := scanner{src: l.src.text, pos: from, end: to, depth: depth, fuel: to - from + 1<<10, nest: l.nest, at: -1}
+	for {
+		t := s.next()
+		if t.kind == kindEOF {
+			break
+		}
+		if t.kind == kindNewline {
+			if s.unclosed {
+				l.fail("bracket is never closed")
+			}
+			continue
+		}
+		toks = append(toks, t)
+	}
+	l.used += len(toks)
+	return toks
+}
+
+func (l *lowerer) fail(reason string) {
+	if l.err == "" {
+		l.err = reason
+	}
+	l.i = l.n
+}
+
+func (l *lowerer) text(t token) string { return l.src.text[t.start:t.end] }
+
+// peek returns the token at i+ahead; kindEOF beyond the end.
+func (l *lowerer) peek(ahead int) token {
+	if l.i+ahead >= l.n {
+		return token{}
+	}
+	return l.toks[l.i+ahead]
+}
+
+// is says whether the token at i+ahead is this operator or name.
+func (l *lowerer) is(ahead int, text string) bool {
+	t := l.peek(ahead)
+	return (t.kind == kindOp || t.kind == kindName) && l.text(t) == text
+}
+
+func (l *lowerer) emit(text string, off int) {
+	if l.depth > 0 && len(l.out)-l.lines[len(l.lines)-1] > wrapAt {
+		l.newline()
+	}
+	l.marks = append(l.marks, mark{len(l.out), off})
+	l.out = append(l.out, text...)
+	l.out = append(l.out, ' ')
+	switch text {
+	case "(", "[", "{":
+		l.depth++
+	case ")", "]", "}":
+		l.depth--
+	}
+}
+
+func (l *lowerer) newline() {
+	l.out = append(l.out, '\n')
+	l.lines = append(l.lines, len(l.out))
+}
+
+// copyToken emits the next token as it is.
+func (l *lowerer) copyToken() {
+	t := l.peek(0)
+	l.emit(l.text(t), t.start)
+	l.i++
+}
+
+// origin is the source offset of a position in the lowered text, whose lines
+// count from 1; -1 where there is none.
+func (l *lowerer) origin(line, col int) int {
+	if line < 1 || line > len(l.lines) || len(l.marks) == 0 {
+		return -1
+	}
+	at := l.lines[line-1] + col
+	lo, hi := 0, len(l.marks)
+	for lo < hi {
+		if mid := (lo + hi) / 2; l.marks[mid].out <= at {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return l.marks[max(lo-1, 0)].off
+}
+
+// level is the state of one sequence: what is open in the current item.
+type level struct {
+	place     place
+	closeItem int  // parentheses to close at the item's end
+	closeAll  int  // at the sequence's end
+	itemStart bool // nothing of the item was read
+	operand   bool // the last token ended an operand
+	chain     int  // right-recursive constructs of the item
+	run       int  // prefix operators in a row
+	loops     int
+}
+
+// sequence lowers up to a closing bracket, an operator among stops, or the end,
+// none of which it consumes.
+func (l *lowerer) sequence(p place, stops string) {
+	if l.nest++; l.nest > 3*l.src.limits.Nesting {
+		l.fail("nested too deeply")
+	}
+	defer func() { l.nest-- }()
+	v := level{place: p, itemStart: true}
+	for {
+		t := l.peek(0)
+		if t.kind == kindEOF || t.kind == kindOp && l.ends(t, stops) {
+			l.closeParens(v.closeItem+v.closeAll, t)
+			return
+		}
+		l.step(&v, t)
+		if v.chain > l.src.limits.Nesting || v.run > l.src.limits.Nesting || v.loops > l.src.limits.Nesting {
+			l.fail("expression nested too deeply")
+		}
+	}
+}
+
+func (l *lowerer) ends(t token, stops string) bool {
+	c := l.src.text[t.start]
+	switch c {
+	case ')', ']', '}':
+		return true
+	}
+	return t.end == t.start+1 && strings.IndexByte(stops, c) >= 0
+}
+
+func (l *lowerer) closeParens(n int, before token) {
+	off := before.start
+	if before.kind == kindEOF && l.i > 0 && l.i <= len(l.toks) {
+		off = l.toks[l.i-1].start
+	}
+	for ; n > 0; n-- {
+		l.emit(")", off)
+	}
+}
+
+// step lowers one token, or one bracket with what it holds.
+func (l *lowerer) step(v *level, t token) {
+	start := v.itemStart
+	v.itemStart = false
+	switch t.kind {
+	case kindName:
+		l.name(v, t)
+	case kindNumber:
+		l.number(t)
+		v.operand, v.run = true, 0
+	case kindString:
+		l.strings()
+		v.operand, v.run = true, 0
+	case kindOp:
+		l.operator(v, t, start)
+	default:
+		l.fail(badToken(l.src.text[t.start]))
+	}
+}
+
+// operator lowers an operator or a bracket; first says that it begins an item.
+func (l *lowerer) operator(v *level, t token, first bool) {
+	text := l.text(t)
+	operand := v.operand
+	v.operand = false
+	switch text {
+	case "(", "[", "{":
+		l.group(text, operand)
+		v.operand, v.run = true, 0
+		return
+	case ",":
+		l.closeParens(v.closeItem, t)
+		v.closeItem, v.chain, v.run, v.itemStart = 0, 0, 0, true
+	case ":":
+		if v.place == inStatement {
+			l.annotation()
+			return
+		}
+		l.closeParens(v.closeItem, t)
+		v.closeItem, v.chain = 0, 0
+	case "*", "**":
+		if first && l.unpacking(v, text, t) {
+			return
+		}
+		v.chain += len(text) - 1
+	case "@", "@=":
+		l.emit("//"+text[1:], t.start)
+		l.i++
+		return
+	case "+", "-", "~":
+		if !operand {
+			v.run++
+		}
+	case "=":
+		v.run = 0
+	}
+	l.copyToken()
+}
+
+// unpacking lowers a star that begins an item, where Python 3.4 has none.
+func (l *lowerer) unpacking(v *level, text string, t token) bool {
+	switch {
+	case v.place == inStatement || v.place == inDisplay:
+		return false
+	case text == "**" && v.place == inBraces:
+		l.emit(StarStar, t.start)
+		l.emit(":", t.start)
+	default:
+		l.emit(map[string]string{"*": Star, "**": StarStar}[text], t.start)
+		l.emit("(", t.start)
+		v.closeItem++
+	}
+	l.i++
+	return true
+}
+
+// group lowers a bracket and what it holds. After an operand it is a call or
+// a subscript.
+func (l *lowerer) group(open string, operand bool) {
+	p := inDisplay
+	switch {
+	case open == "{":
+		p = inBraces
+	case open == "(" && operand:
+		p = inCall
+	case open == "[" && operand:
+		p = inSubscript
+	}
+	l.copyToken()
+	l.sequence(p, "")
+	if l.peek(0).kind == kindEOF {
+		l.fail("bracket is never closed")
+		return
+	}
+	l.copyToken()
+}
+
+// keywords of Python 3.4: what follows one of these is no call.
+var keywords = func() map[string]bool {
+	m := map[string]bool{}
+	for _, k := range strings.Fields(`and as assert break class continue def del elif else except finally for
+		from global if import in is lambda nonlocal not or pass raise return try while with yield`) {
+		m[k] = true
+	}
+	return m
+}()
+
+func (l *lowerer) name(v *level, t token) {
+	text := l.text(t)
+	afterDot := l.i > 0 && l.text(l.toks[l.i-1]) == "."
+	if l.is(1, ":=") {
+		l.walrus(v, t)
+		return
+	}
+	v.operand = !keywords[text]
+	if v.operand {
+		v.run = 0
+	}
+	switch text {
+	case "await", "async":
+		if !afterDot && l.drops(text) {
+			v.operand = false
+			l.i++
+			return
+		}
+	case "lambda":
+		v.chain++
+		l.copyToken()
+		l.params(":")
+		if l.is(0, ":") {
+			l.copyToken()
+		}
+		return
+	case "not":
+		v.run++
+	case "if", "else":
+		v.chain++
+	case "for":
+		v.loops++
+		l.closeParens(v.closeItem, t)
+		v.closeItem = 0
+	case "yield":
+		l.copyToken()
+		if l.starAhead() {
+			l.emit("(", t.start)
+			v.closeAll++
+		}
+		return
+	}
+	l.emit(normalised(text), t.start)
+	l.i++
+}
+
+// drops says whether the await or async at hand is the keyword, not a name of
+// a program older than Python 3.7.
+func (l *lowerer) drops(word string) bool {
+	next := l.peek(1)
+	if word == "async" {
+		return l.is(1, "for") || l.is(1, "with") || l.is(1, "def")
+	}
+	switch next.kind {
+	case kindName:
+		text := l.text(next)
+		return !keywords[text] || text == "lambda"
+	case kindNumber, kindString:
+		return true
+	case kindOp:
+		return strings.IndexByte("([{", l.src.text[next.start]) >= 0
+	}
+	return false
+}
+
+func (l *lowerer) walrus(v *level, t token) {
+	l.emit(Walrus, t.start)
+	l.emit("(", t.start)
+	l.emit(normalised(l.text(t)), t.start)
+	l.emit(",", t.start)
+	l.i += 2
+	v.closeItem++
+	v.operand = false
+}
+
+// starAhead says whether an item of the rest of this sequence begins with a
+// star.
+func (l *lowerer) starAhead() bool {
+	depth, start := 0, true
+	for i := l.i; i < l.n && depth >= 0; i++ {
+		t := l.toks[i]
+		text := l.text(t)
+		if depth == 0 && start && text == "*" {
+			return true
+		}
+		start = text == ","
+		if t.kind == kindOp {
+			depth += bracketStep(text)
+		}
+	}
+	return false
+}
+
+// bracketStep is by how much an operator changes the depth of brackets.
+func bracketStep(op string) int {
+	switch op {
+	case "(", "[", "{":
+		return 1
+	case ")", "]", "}":
+		return -1
+	}
+	return 0
+}
+
+// find returns the index of the next operator or name at this depth, -1 for
+// none.
+func (l *lowerer) find(text string) int {
+	depth := 0
+	for i := l.i; i < l.n; i++ {
+		t := l.toks[i]
+		if t.kind != kindOp && t.kind != kindName {
+			continue
+		}
+		word := l.text(t)
+		if depth == 0 && word == text {
+			return i
+		}
+		if depth += bracketStep(word); depth < 0 {
+			return -1
+		}
+	}
+	return -1
+}
+
+// skipGroup moves behind the bracket at hand.
+func (l *lowerer) skipGroup() {
+	depth := 0
+	for ; l.i < l.n; l.i++ {
+		if t := l.toks[l.i]; t.kind == kindOp {
+			if depth += bracketStep(l.text(t)); depth == 0 {
+				l.i++
+				return
+			}
+		}
+	}
+}
+
+// annotation drops `: T` of an assignment; without a value the statement is
+// a pass.
+func (l *lowerer) annotation() {
+	l.i++
+	if eq := l.find("="); eq >= 0 {
+		l.i = eq
+		return
+	}
+	l.i = l.n
+	off := l.marks[0].off
+	l.out, l.marks, l.lines, l.depth = l.out[:0], l.marks[:0], l.lines[:1], 0
+	l.emit("pass", off)
+}
+
+// params lowers parameters up to stop: without `/` and trailing commas, each
+// keyword-only one with a default.
+func (l *lowerer) params(stop string) {
+	first, kwOnly := true, false
+	for {
+		t := l.peek(0)
+		if t.kind == kindEOF || l.is(0, stop) {
+			return
+		}
+		if l.is(0, ",") || l.is(0, "/") {
+			l.i++
+			continue
+		}
+		if !first {
+			l.emit(",", t.start)
+		}
+		first = false
+		star := l.is(0, "*") || l.is(0, "**")
+		if star {
+			kwOnly = true
+			l.copyToken()
+		}
+		l.param(stop, kwOnly && !star)
+	}
+}
+
+// param lowers one parameter without its star.
+func (l *lowerer) param(stop string, kwOnly bool) {
+	t := l.peek(0)
+	if t.kind != kindName {
+		if !l.is(0, ",") {
+			l.fail("parameter is not a name")
+		}
+		return
+	}
+	l.emit(normalised(l.text(t)), t.start)
+	l.i++
+	if stop != ":" && l.is(0, ":") {
+		l.copyToken()
+		if l.is(0, "*") {
+			l.i++
+		}
+		l.sequence(inDisplay, ",="+stop)
+	}
+	switch {
+	case l.is(0, "="):
+		l.copyToken()
+		l.sequence(inDisplay, ","+stop)
+	case kwOnly:
+		l.emit("=", t.start)
+		l.emit(required, t.start)
+	}
+}
+
+// maxDigits is how long CPython lets a decimal integer be.
+const maxDigits = 4300
+
+func (l *lowerer) number(t token) {
+	text := l.text(t)
+	if strings.IndexByte(text, '_') >= 0 {
+		text = strings.ReplaceAll(text, "_", "")
+	}
+	if len(text) > maxDigits {
+		l.fail("number is too long")
+		return
+	}
+	if len(text) > 3 && strings.ContainsAny(text, "eE") && text[1]|0x20 != 'x' {
+		if _, err := strconv.ParseFloat(strings.TrimRight(text, "jJ"), 64); err != nil {
+			text = "1e308" // CPython reads inf, gpython nothing
+		}
+	}
+	l.emit(text, t.start)
+	l.i++
+}
+
+// normalised is an identifier as CPython keeps it (PEP 3131).
+func normalised(name string) string {
+	for i := 0; i < len(name); i++ {
+		if name[i] >= utf8.RuneSelf {
+			return norm.NFKC.String(name)
+		}
+	}
+	return name
+}
