@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/config"
+)
+
+func (c *cli) bansCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "bans",
+		Short:   "List, add, remove, export and import bans",
+		Example: example("flask2ban bans list", "flask2ban bans add 192.0.2.1 --for 1h --reason 'fills our forms'", "flask2ban bans remove 192.0.2.1"),
+		Args:    cobra.ArbitraryArgs,
+		RunE:    group,
+
+		SuggestionsMinimumDistance: 2,
+	}
+	cmd.AddCommand(c.bansListCommand(), c.bansAddCommand(), c.bansRemoveCommand(), c.bansExportCommand(), c.bansImportCommand())
+	return cmd
+}
+
+func (c *cli) bansAddCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "add CLIENT",
+		Short: "Ban an address or a range",
+		Example: example(
+			"flask2ban bans add 192.0.2.1",
+			"flask2ban bans add 2001:db8::/48 --for 7d --reason 'scrapes the shop'"),
+		Args: arguments("CLIENT"),
+	}
+	dir := stateFlag(cmd)
+	long := cmd.Flags().String("for", "", "how `long`, such as 30m, 12h or 7d; default: 1h")
+	reason := cmd.Flags().String("reason", "", "why; the client is shown it")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		order, err := newOrder(args[0], *long, *reason)
+		if err != nil {
+			return err
+		}
+		client, err := c.daemon(cmd.Context(), *dir)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		b, err := client.Ban(cmd.Context(), order)
+		if err != nil {
+			return fmt.Errorf("ban %s: %w", args[0], err)
+		}
+		_, err = fmt.Fprintf(c.stdout, "%s is banned for %s, until %s\n",
+			ban.FormatClient(b.Client), span(time.Until(b.Until)), clock(b.Until))
+		return err
+	}
+	return cmd
+}
+
+// newOrder checks what can be checked without the daemon: those are mistakes
+// of the command line.
+func newOrder(client, long, reason string) (admin.Order, error) {
+	if _, err := ban.ParseClient(client); err != nil {
+		return admin.Order{}, usage(err)
+	}
+	if long != "" {
+		if _, err := config.ParseDuration(long); err != nil {
+			return admin.Order{}, usagef("--for: %w", err)
+		}
+	}
+	return admin.Order{Client: client, Duration: long, Reason: reason}, nil
+}
+
+func (c *cli) bansRemoveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "remove CLIENT",
+		Short:             "End a ban and forget what led to it",
+		Example:           example("flask2ban bans remove 192.0.2.1", "flask2ban bans remove 2001:db8::/48"),
+		Args:              arguments("CLIENT"),
+		ValidArgsFunction: c.completeBans,
+	}
+	dir := stateFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if _, err := ban.ParseClient(args[0]); err != nil {
+			return usage(err)
+		}
+		client, err := c.daemon(cmd.Context(), *dir)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		removed, err := client.Unban(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return c.printRemoval(removed)
+	}
+	return cmd
+}
+
+func (c *cli) printRemoval(r admin.Removal) error {
+	b := r.Removed
+	_, err := fmt.Fprintf(c.stdout, "%s is no longer banned: it was since %s and would have been until %s, by rule %s (%s); its score is 0\n",
+		ban.FormatClient(b.Client), clock(b.Since), clock(b.Until), b.Rule, b.Reason)
+	if r.Still != nil {
+		_, more := fmt.Fprintf(c.stdout, "but it is part of %s, which is still banned until %s: flask2ban bans remove %s\n",
+			ban.FormatClient(r.Still.Client), clock(r.Still.Until), ban.FormatClient(r.Still.Client))
+		err = errors.Join(err, more)
+	}
+	return err
+}
+
+// clock writes a time for people, in their zone.
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// span writes a duration for people: two of its units.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 10*day:
+		d = d.Round(day)
+	case d >= day:
+		d = d.Round(time.Hour)
+	case d >= time.Hour:
+		d = d.Round(time.Minute)
+	default:
+		d = d.Round(time.Second)
+	}
+	return config.FormatDuration(max(d, 0))
+}

@@ -1,0 +1,121 @@
+// Package admin is the operator's side of a running flask2ban: health,
+// metrics and a JSON API over HTTP, on a Unix socket for the command line and
+// on TCP for everything else, and the client that the commands use.
+//
+// Whoever opens the Unix socket is the operator (its mode is 0600). Over TCP
+// changes need the token of the state directory, and so does reading, on an
+// address that others can reach.
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// Config is what the API tells of and acts upon. Functions are called for
+// each request that needs them, from many goroutines at once.
+type Config struct {
+	// Engine judges clients; required.
+	Engine *ban.Engine
+	// Table is what requests are matched against at present; nil: no routes
+	// are counted in the status.
+	Table func() *routes.Table
+	// Project is what the source and the app told of the routes; nil: the
+	// routes are not available.
+	Project func() *routes.Project
+	// AppState tells how the app is; nil in a sidecar, which runs no app.
+	AppState func() app.State
+	// Metrics serves /metrics; nil: there are none.
+	Metrics http.Handler
+	// Ready says why the proxy would not forward at present; nil: always ready.
+	Ready func() error
+	// Reload reads the configuration again and applies it, or returns why the
+	// old one stays in force; nil: there is nothing to reload.
+	Reload func(context.Context) error
+	// Now is the engine's clock; nil: time.Now.
+	Now func() time.Time
+	// Token allows what needs permission over TCP; empty: nothing does.
+	Token string
+	// Hosts are further names by which browsers may reach the API over TCP,
+	// without port (see hosts.go for those that always may).
+	Hosts []string
+	// Log gets one line for each action of an operator; nil: slog.Default.
+	Log *slog.Logger
+	// Info is constant while the daemon runs and shown by the status.
+	Info Info
+}
+
+// Info identifies a daemon.
+type Info struct {
+	Version string `json:"version"`
+	// App is the APP of the command line.
+	App string `json:"app"`
+	// Mode is enforce or observe.
+	Mode string `json:"mode"`
+	PID  int    `json:"pid"`
+	// StateDir is where bans and the token are kept.
+	StateDir string `json:"state_dir"`
+	// Listen are the public addresses as bound.
+	Listen []string `json:"listen"`
+	// Upstream is set in a sidecar only.
+	Upstream string    `json:"upstream,omitempty"`
+	Started  time.Time `json:"started"`
+}
+
+// Server answers the API. It is safe for use by many goroutines.
+type Server struct {
+	cfg   Config
+	token [sha256.Size]byte
+	hosts hosts
+	mux   *http.ServeMux
+}
+
+// New makes a Server. The only error is a missing engine.
+func New(c Config) (*Server, error) {
+	if c.Engine == nil {
+		return nil, errors.New("admin API without a ban engine")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Server{cfg: c, token: sha256.Sum256([]byte(c.Token)), hosts: newHosts(c.Hosts), mux: http.NewServeMux()}
+	for _, e := range s.endpoints() {
+		s.mux.Handle(e.pattern, s.guard(e))
+	}
+	return s, nil
+}
+
+// endpoint is one line of the API.
+type endpoint struct {
+	pattern string
+	access  access
+	// serve writes the answer, or returns why there is none.
+	serve func(http.ResponseWriter, *http.Request) error
+}
+
+func (s *Server) endpoints() []endpoint {
+	return []endpoint{
+		{"GET /healthz", open, s.health},
+		{"GET /readyz", open, s.ready},
+		{"GET /metrics", open, s.metrics},
+		{"GET /api/v1/status", read, s.status},
+		{"GET /api/v1/routes", read, s.routes},
+		{"GET /api/v1/bans", read, s.bans},
+		{"GET /api/v1/clients/{client...}", read, s.why},
+		{"POST /api/v1/bans", change, s.ban},
+		{"DELETE /api/v1/bans/{client...}", change, s.unban},
+		{"POST /api/v1/reload", change, s.reload},
+		{"/", read, s.unknown},
+	}
+}

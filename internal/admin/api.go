@@ -1,0 +1,137 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/flask2ban/flask2ban/ban"
+)
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n") // fails when the caller has left
+	return nil
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	if s.cfg.Ready != nil {
+		if err := s.cfg.Ready(); err != nil {
+			return refuse(http.StatusServiceUnavailable, "not ready: %v", err)
+		}
+	}
+	return s.health(w, r)
+}
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	if s.cfg.Metrics == nil {
+		return refuse(http.StatusNotFound, "this daemon keeps no metrics")
+	}
+	s.cfg.Metrics.ServeHTTP(w, r)
+	return nil
+}
+
+func (s *Server) routes(w http.ResponseWriter, _ *http.Request) error {
+	if s.cfg.Project == nil {
+		return refuse(http.StatusNotFound, "this daemon knows no routes")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = s.cfg.Project().WriteJSON(w) // fails when the caller has left
+	return nil
+}
+
+func (s *Server) bans(w http.ResponseWriter, _ *http.Request) error {
+	bans := s.cfg.Engine.Bans(s.cfg.Now())
+	if bans == nil {
+		bans = []ban.Ban{} // a list, never null
+	}
+	send(w, http.StatusOK, bans)
+	return nil
+}
+
+func (s *Server) why(w http.ResponseWriter, r *http.Request) error {
+	client, err := parseClient(r.PathValue("client"))
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, s.cfg.Engine.Why(s.cfg.Now(), client))
+	return nil
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	if s.cfg.Reload == nil {
+		return refuse(http.StatusNotImplemented, "this daemon has no configuration file to read again: start it with --config FILE")
+	}
+	err := s.cfg.Reload(r.Context())
+	s.audit(r, "reload", "error", err)
+	if err != nil {
+		return refuse(http.StatusUnprocessableEntity, "the old configuration stays in force: %v", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// unknown answers where no endpoint matched, and tells a wrong method from a
+// wrong path.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) error {
+	var all, allowed []string
+	for _, e := range s.endpoints() {
+		method, _, ok := strings.Cut(e.pattern, " ")
+		if !ok {
+			continue
+		}
+		all = append(all, e.pattern)
+		if s.serves(r, method) && !slices.Contains(allowed, method) {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return refuse(http.StatusNotFound, "no %s here; there is %s", r.URL.Path, strings.Join(all, ", "))
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return refuse(http.StatusMethodNotAllowed, "%s is not possible here; %s is", r.Method, strings.Join(allowed, ", "))
+}
+
+func (s *Server) serves(r *http.Request, method string) bool {
+	other := r.Clone(r.Context())
+	other.Method = method
+	_, pattern := s.mux.Handler(other)
+	return strings.HasPrefix(pattern, method+" ")
+}
+
+// parseClient reads an address or CIDR; the engine widens it to what it
+// counts as one client.
+func parseClient(text string) (netip.Prefix, error) {
+	p, err := ban.ParseClient(text)
+	if err != nil {
+		return p, refuse(http.StatusBadRequest, "client: %v", err)
+	}
+	return p, nil
+}
+
+// decode reads exactly one JSON object of known fields.
+func decode(r *http.Request, v any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("there is more after the object")
+		}
+	}
+	var large *http.MaxBytesError
+	if err == nil || errors.As(err, &large) {
+		return err
+	}
+	return refuse(http.StatusBadRequest,
+		`body: %v; send {"client": "192.0.2.1", "duration": "1h", "reason": "..."}`, strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// audit writes one line for an action of an operator, done or not.
+func (s *Server) audit(r *http.Request, action string, args ...any) {
+	s.cfg.Log.Info("operator action", append([]any{"action", action, "who", callerOf(r).String()}, args...)...)
+}

@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/flask2ban/flask2ban/ban"
+)
+
+const (
+	// defaultBan is how long a ban by hand lasts where nothing is said: long
+	// enough to look into the matter, short enough to forget about it.
+	defaultBan = time.Hour
+	// The widest ranges that may be banned by hand; a wider one is a slip of
+	// the pen that would lock out whole continents.
+	minIPv4Bits = 8
+	minIPv6Bits = 16
+	maxReason   = 200
+	day         = 24 * time.Hour
+	// maxDuration bounds a ban by hand; more is the firewall's business.
+	maxDuration = 3650 * day
+)
+
+// Order is the body of POST /api/v1/bans.
+type Order struct {
+	// Client is an address or a CIDR.
+	Client string `json:"client"`
+	// Duration is such as 90s, 12h, 7d or 2w; empty means one hour. Until, where
+	// given, wins (the form in which bans are exported).
+	Duration string    `json:"duration,omitempty"`
+	Until    time.Time `json:"until,omitzero"`
+	// Reason is shown to the client and by why; at most 200 characters.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Removal is the answer to DELETE /api/v1/bans/{client}.
+type Removal struct {
+	// Removed is the ban as it was.
+	Removed ban.Ban `json:"removed"`
+	// Still is the wider ban that goes on to cover the client, if any.
+	Still *ban.Ban `json:"still,omitempty"`
+}
+
+func (s *Server) ban(w http.ResponseWriter, r *http.Request) error {
+	var o Order
+	if err := decode(r, &o); err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	b, err := s.draft(now, o)
+	if err != nil {
+		return err
+	}
+	err = s.cfg.Engine.Add(now, b)
+	s.audit(r, "ban", "client", b.Client, "until", b.Until, "reason", b.Reason, "error", err)
+	if err != nil {
+		return refuse(http.StatusConflict, "%v", err)
+	}
+	w.Header().Set("Location", bansPath+"/"+url.PathEscape(ban.FormatClient(b.Client)))
+	send(w, http.StatusCreated, s.stored(now, b))
+	return nil
+}
+
+// draft turns an order into a ban, or says what is wrong with it.
+func (s *Server) draft(now time.Time, o Order) (ban.Ban, error) {
+	client, err := parseClient(o.Client)
+	if err != nil {
+		return ban.Ban{}, err
+	}
+	if client.Bits() < minBits(client) {
+		return ban.Ban{}, refuse(http.StatusBadRequest, "client %s is too wide a range: ban at most an IPv4 /%d or an IPv6 /%d",
+			client, minIPv4Bits, minIPv6Bits)
+	}
+	until, err := o.end(now)
+	if err != nil {
+		return ban.Ban{}, refuse(http.StatusBadRequest, "%v", err)
+	}
+	reason := o.Reason
+	if reason == "" {
+		reason = "banned by the operator"
+	}
+	if len([]rune(reason)) > maxReason || strings.ContainsFunc(reason, unicode.IsControl) {
+		return ban.Ban{}, refuse(http.StatusBadRequest, "reason: at most %d characters, in one line", maxReason)
+	}
+	return ban.Ban{Client: client, Since: now, Until: until, Rule: ban.RuleOperator, Reason: reason, Penalty: ban.Reject, Count: 1, Manual: true}, nil
+}
+
+// end is when the ordered ban ends.
+func (o Order) end(now time.Time) (time.Time, error) {
+	if !o.Until.IsZero() {
+		if left := o.Until.Sub(now); left <= 0 || left > maxDuration {
+			return time.Time{}, fmt.Errorf("until %s: this is not within the next ten years", o.Until.Format(time.RFC3339))
+		}
+		return o.Until, nil
+	}
+	if o.Duration == "" {
+		return now.Add(defaultBan), nil
+	}
+	d, err := parseDuration(o.Duration)
+	return now.Add(d), err
+}
+
+// parseDuration reads Go's durations, and whole days or weeks: 90s, 1h30m, 7d,
+// 2w.
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	for unit, length := range map[string]time.Duration{"d": day, "w": 7 * day} {
+		if n, ok := strings.CutSuffix(text, unit); ok {
+			count, countErr := strconv.ParseUint(n, 10, 12)
+			d, err = time.Duration(count)*length, countErr
+		}
+	}
+	if err != nil || d <= 0 || d > maxDuration {
+		return 0, fmt.Errorf("duration %q: write 90s, 30m, 12h, 7d or 2w, at most ten years", text)
+	}
+	return d, nil
+}
+
+func minBits(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return minIPv4Bits
+	}
+	return minIPv6Bits
+}
+
+// stored is the ban as the engine keeps it, which may have merged it with one
+// that was there.
+func (s *Server) stored(now time.Time, b ban.Ban) ban.Ban {
+	if kept, ok := s.cfg.Engine.Banned(now, b.Client.Addr()); ok && kept.Client == b.Client {
+		return kept
+	}
+	return b
+}
+
+func (s *Server) unban(w http.ResponseWriter, r *http.Request) error {
+	client, err := parseClient(r.PathValue("client"))
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	removed, ok := s.cfg.Engine.Remove(now, client)
+	s.audit(r, "unban", "client", client, "was_banned", ok)
+	wider, covered := s.cfg.Engine.Banned(now, client.Addr())
+	switch {
+	case ok && covered:
+		send(w, http.StatusOK, Removal{Removed: removed, Still: &wider})
+	case ok:
+		send(w, http.StatusOK, Removal{Removed: removed})
+	case covered:
+		return refuse(http.StatusNotFound, "%s has no ban of its own, but is part of %s, which is banned: remove that",
+			ban.FormatClient(client), ban.FormatClient(wider.Client))
+	default:
+		return refuse(http.StatusNotFound, "%s is not banned; what was held against it is forgotten all the same", ban.FormatClient(client))
+	}
+	return nil
+}
