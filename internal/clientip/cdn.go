@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"github.com/gaissmai/bart"
 )
 
 // cdnText lists what content delivery networks and load balancers connect from:
@@ -57,6 +59,21 @@ func Networks() []string {
 	}
 	return names
 }
+
+// sharedTable has the reason why an address likely stands for many people, for
+// all of privateRanges and networks: it is asked for every request.
+var sharedTable = sync.OnceValue(func() *bart.Table[string] {
+	t := new(bart.Table[string])
+	for _, private := range privateRanges {
+		t.Insert(private.prefix, private.reason)
+	}
+	for _, n := range networks() {
+		for _, p := range n.prefixes {
+			t.Insert(p, "an address of "+n.name)
+		}
+	}
+	return t
+})
 
 // cdnOf names the network that p overlaps with; empty for none.
 func cdnOf(p netip.Prefix) string {

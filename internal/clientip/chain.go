@@ -29,19 +29,6 @@ type trace struct {
 // forwardedHeader is the list of RFC 7239.
 const forwardedHeader = "Forwarded"
 
-// A reader follows one kind of header.
-type reader func(r *Resolver, h http.Header, peer netip.Addr) *trace
-
-func readerOf(header string) reader {
-	switch header {
-	case DefaultHeader:
-		return readList(parseHop)
-	case forwardedHeader:
-		return readList(forwardedHop)
-	}
-	return readSingle
-}
-
 func (t *trace) client() netip.Addr { return t.hops[t.n-1] }
 
 func (t *trace) add(a netip.Addr) {
@@ -61,42 +48,52 @@ func (t *trace) chain() string {
 	return string(b)
 }
 
-// readSingle takes a header with one address. Of several lines the last counts:
-// proxies append.
-func readSingle(r *Resolver, h http.Header, peer netip.Addr) *trace {
-	t := &trace{}
-	t.add(peer)
+// follow fills t, which has the peer, with what the header says.
+func (r *Resolver) follow(h http.Header, t *trace) {
 	lines := h[r.header]
+	switch r.header {
+	case DefaultHeader, forwardedHeader:
+		t.forwarded = r.header == forwardedHeader
+		r.followList(lines, t)
+	default:
+		followSingle(lines, t)
+	}
+}
+
+// followSingle takes a header with one address. Of several lines the last
+// counts: proxies append.
+func followSingle(lines []string, t *trace) {
 	if len(lines) == 0 {
-		return t
+		return
 	}
 	if a, ok := parseHop(lines[len(lines)-1]); ok {
 		t.add(a)
 	}
-	return t
 }
 
-// readList follows a list from its right end to the first address that is not a
+// followList walks a list from its right end to the first address that is not a
 // trusted proxy, over all lines of the header.
-func readList(parse func(element string) (netip.Addr, bool)) reader {
-	return func(r *Resolver, h http.Header, peer netip.Addr) *trace {
-		t := &trace{forwarded: r.header == forwardedHeader}
-		t.add(peer)
-		list := list{lines: h[r.header]}
-		for t.n <= maxHops && r.trusted.Contains(t.client()) {
-			element, ok := list.last()
-			if !ok {
-				return t
-			}
-			a, ok := parse(element)
-			if !ok {
-				return t
-			}
-			t.add(a)
-			t.element = element
+func (r *Resolver) followList(lines []string, t *trace) {
+	list := list{lines: lines}
+	for t.n <= maxHops && r.trusted.Contains(t.client()) {
+		element, ok := list.last()
+		if !ok {
+			return
 		}
-		return t
+		a, ok := t.parse(element)
+		if !ok {
+			return
+		}
+		t.add(a)
+		t.element = element
 	}
+}
+
+func (t *trace) parse(element string) (netip.Addr, bool) {
+	if t.forwarded {
+		return forwardedHop(element)
+	}
+	return parseHop(element)
 }
 
 // forwardedHop reads for= of an RFC 7239 element. "unknown" and obfuscated

@@ -68,7 +68,6 @@ type Identity struct {
 // Resolver finds clients and their standing. It is safe for concurrent use.
 type Resolver struct {
 	trusted, ignore *bart.Lite
-	read            reader
 	header          string // canonical
 	bits4, bits6    int
 	banPrivate      bool
@@ -89,7 +88,6 @@ func New(c Config) (*Resolver, error) {
 		banPrivate: c.Private,
 		interfaces: c.Interfaces,
 	}
-	r.read = readerOf(r.header)
 	if r.interfaces == nil {
 		r.interfaces = net.InterfaceAddrs
 	}
@@ -128,7 +126,9 @@ func (r *Resolver) Resolve(req *http.Request) Identity {
 // behind fills in what the trusted peer's headers say.
 func (r *Resolver) behind(req *http.Request, id *Identity) {
 	id.Direct = false
-	t := r.read(r, req.Header, id.Peer)
+	var t trace
+	t.add(id.Peer)
+	r.follow(req.Header, &t)
 	id.Addr = t.client()
 	id.Chain = t.chain()
 	id.Scheme = orDefault(t.scheme(req.Header), id.Scheme)

@@ -59,7 +59,7 @@ func (r *Resolver) Standing(a netip.Addr) (Standing, string) {
 	if r.banPrivate {
 		return Bannable, ""
 	}
-	if reason := shared(a); reason != "" {
+	if reason, ok := sharedTable().Lookup(a); ok {
 		return SuspectOnly, reason
 	}
 	return Bannable, ""
@@ -124,17 +124,6 @@ func (r *Resolver) protectedWithin(p netip.Prefix) string {
 				return "contains this machine's own address " + a.String()
 			}
 		}
-	}
-	return ""
-}
-
-// shared says why a likely stands for many people.
-func shared(a netip.Addr) string {
-	if reason := privateReason(a); reason != "" {
-		return reason
-	}
-	if cdn := cdnOf(netip.PrefixFrom(a, a.BitLen())); cdn != "" {
-		return "an address of " + cdn
 	}
 	return ""
 }
