@@ -1,0 +1,218 @@
+package ban
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// Engine judges clients. It is safe for concurrent use.
+type Engine struct {
+	policy   atomic.Pointer[policy]
+	shards   []*shard
+	seed     seed
+	networks networks
+	waiting  atomic.Int32 // requests held by throttles
+	saver    *saver
+}
+
+// New makes an engine. Its errors name the fields that can't be.
+func New(c Config) (*Engine, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("ban: %w", err)
+	}
+	e := &Engine{networks: networks{bans: map[key]*networkBan{}, dirty: map[key]struct{}{}}}
+	for i := range e.seed {
+		e.seed[i] = maphash.Bytes(maphash.MakeSeed(), nil) // the only randomness that std gives without I/O
+	}
+	n := 1 << (bits.Len(uint(min(c.MaxClients/clientsPerShard, mostShards)|1)) - 1)
+	for i := range n {
+		limit := c.MaxClients*(i+1)/n - c.MaxClients*i/n
+		e.shards = append(e.shards, newShard(limit, limit*dossierBytes+smallestBudget, e.seed))
+	}
+	e.policy.Store(newPolicy(c))
+	e.saver = newSaver()
+	return e, nil
+}
+
+// smallestBudget is room for a few dossiers in a very small engine.
+const smallestBudget = 64 << 10
+
+// Configure replaces the configuration. Bans, scores and records stay;
+// MaxClients is ignored.
+func (e *Engine) Configure(c Config) error {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return fmt.Errorf("ban: %w", err)
+	}
+	e.policy.Store(newPolicy(c))
+	return nil
+}
+
+func (e *Engine) shard(k key) (*shard, uint64) {
+	hash := e.seed.hash(k)
+	return e.shards[hash&uint64(len(e.shards)-1)], hash
+}
+
+// Admit decides about a request before it is served. Clients with nothing
+// against them cost one look-up.
+func (e *Engine) Admit(now time.Time, r Request) Decision {
+	if !r.Client.IsValid() {
+		return Decision{Class: Normal}
+	}
+	p := e.policy.Load()
+	k := keyOf(r.Client)
+	if n := e.networks.find(k, now); n != nil && p.Standing(r.Client.Addr()) == Bannable {
+		return p.refuse(now, &n.ban, int(n.refusals.Add(1)))
+	}
+	s, hash := e.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entry := s.table.find(k, hash)
+	switch {
+	case entry == nil:
+		return Decision{Class: Normal}
+	case entry.dossier == nil:
+		return Decision{Class: entry.merit.class()}
+	default:
+		return e.admitOffender(now, p, s, entry, r)
+	}
+}
+
+func (m *merit) class() Class {
+	if m.known() {
+		return High
+	}
+	return Normal
+}
+
+// admitOffender decides about a client with something against it.
+func (e *Engine) admitOffender(now time.Time, p *policy, s *shard, entry *entry, r Request) Decision {
+	d := entry.dossier
+	suspect := p.suspects(d.tally.sums(now, p.FindTime))
+	if !suspect && !d.banned(now) {
+		return Decision{Class: entry.merit.class()}
+	}
+	standing := p.Standing(r.Client.Addr())
+	switch {
+	case standing == Never:
+		return Decision{Class: Normal}
+	case standing == Bannable && d.banned(now):
+		d.refusals++
+		return p.refuse(now, d.ban, d.refusals)
+	case !suspect:
+		return Decision{Class: Normal}
+	}
+	if d.gate == nil {
+		d.gate = newGate(p)
+		s.account(d)
+	}
+	return e.throttle(now, p, d.gate, r.Known)
+}
+
+// refuse is the decision that a ban in force leads to.
+func (p *policy) refuse(now time.Time, b *Ban, refusals int) Decision {
+	d := Decision{
+		Class: Suspect, Penalty: b.Penalty, Rule: b.Rule, Reason: b.Reason, Until: b.Until,
+		RetryAfter: wholeSeconds(b.Until.Sub(now)), Refusals: refusals,
+	}
+	if p.Observe || b.Observed {
+		d.Class, d.Observed = Normal, true
+		return d
+	}
+	d.Action = Refuse
+	return d
+}
+
+// Observe notes how a request ended: the client's record gets better, or the
+// evidence against it more.
+func (e *Engine) Observe(now time.Time, o Observation) Outcome {
+	if !o.Client.IsValid() {
+		return Outcome{}
+	}
+	if o.Evidence == nil {
+		return e.praise(now, o)
+	}
+	return e.accuse(now, o)
+}
+
+// praise notes a request without evidence.
+func (e *Engine) praise(now time.Time, o Observation) Outcome {
+	if !o.Found {
+		return Outcome{}
+	}
+	k := keyOf(o.Client)
+	s, hash := e.shard(k)
+	route := maphash.String(routeSeed, o.Route)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entry := s.track(k, hash, now, newcomer(now))
+	if entry == nil {
+		return Outcome{}
+	}
+	entry.merit.credit(uint32(now.Unix()), route, o.Session)
+	if entry.dossier == nil {
+		return Outcome{}
+	}
+	p := e.policy.Load()
+	counted := entry.dossier.tally.sums(now, p.FindTime)
+	return Outcome{Suspect: p.suspects(counted), Score: counted.score()}
+}
+
+// routeSeed makes the sketches of routes comparable among clients.
+var routeSeed = maphash.MakeSeed()
+
+// accuse notes a request with evidence.
+func (e *Engine) accuse(now time.Time, o Observation) Outcome {
+	p := e.policy.Load()
+	kind := p.kind(o.Evidence.Kind)
+	if kind.Weight == 0 {
+		return e.praise(now, o)
+	}
+	standing := p.Standing(o.Client.Addr())
+	k := keyOf(o.Client)
+	s, hash := e.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entry := s.track(k, hash, now, tierEvidence|1<<32|rank(uint32(now.Unix())))
+	if entry == nil {
+		return Outcome{}
+	}
+	d := s.open(entry)
+	if d.banned(now) {
+		return Outcome{}
+	}
+	out := e.count(now, p, s, entry, kind, o.Evidence, standing)
+	s.account(d)
+	s.shrink(now, d)
+	return out
+}
+
+// count adds a piece of evidence to the score and climbs the ladder.
+func (e *Engine) count(now time.Time, p *policy, s *shard, entry *entry, kind KindInfo, v *Evidence, standing Standing) Outcome {
+	d := entry.dossier
+	weight, soft := kind.weigh(v, &entry.merit)
+	added := d.tally.add(newPiece(now, *v, weight, soft), kind.Each, p.FindTime)
+	if added {
+		d.last = now.UTC().Round(0)
+		if !v.Soft && !kind.Soft { // what others can cause doesn't spoil a record
+			entry.merit.blame(uint32(now.Unix()))
+		}
+	}
+	counted := d.tally.sums(now, p.FindTime)
+	out := Outcome{Counted: added, Score: counted.score(), Suspect: p.suspects(counted) && standing != Never}
+	if !added {
+		return out
+	}
+	blocks := p.blocks(counted, &entry.merit)
+	out.Spared = blocks && standing == SuspectOnly
+	if blocks && standing == Bannable {
+		out.Banned = d.block(now, p, counted)
+		e.wake()
+	}
+	s.mark(d.key, out.Banned != nil)
+	return out
+}

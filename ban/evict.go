@@ -1,0 +1,136 @@
+package ban
+
+import "time"
+
+// rank orders clients by how much there is to remember of them. The highest
+// bits are the tier: a merit only, evidence, a past ban, a ban in force.
+type rank uint64
+
+const (
+	tierMerit rank = iota << 62
+	tierEvidence
+	tierPast
+	tierBanned
+)
+
+const (
+	// sample is how many clients an eviction compares: the lowest of 16 is
+	// among the lowest fifth with 97 % certainty, at a fixed cost.
+	sample = 16
+	// dossierSample is the same for dossiers.
+	dossierSample = 8
+)
+
+func (e *entry) rank(now time.Time) rank {
+	if e.dossier != nil {
+		return e.dossier.rank(now)
+	}
+	second := uint32(now.Unix())
+	return tierMerit | rank(e.merit.worth(second))<<32 | rank(e.merit.seen)
+}
+
+func (d *dossier) rank(now time.Time) rank {
+	switch {
+	case d.banned(now):
+		return tierBanned | rank(uint32(d.ban.Until.Unix()))
+	case d.ban != nil:
+		return tierPast | rank(uint32(d.last.Unix()))
+	default:
+		return tierEvidence | rank(len(d.tally.pieces))<<32 | rank(uint32(d.last.Unix()))
+	}
+}
+
+// newcomer is the rank of a client of whom nothing is known, that is seen
+// doing right.
+func newcomer(now time.Time) rank { return tierMerit | 1<<32 | rank(uint32(now.Unix())) }
+
+// evict makes room in a full table for a client of that rank: the lowest of a
+// few goes. It returns false where none of them is lower.
+func (s *shard) evict(now time.Time, newcomer rank) bool {
+	victim := s.lowest(now, sample)
+	if victim.rank(now) > newcomer && newcomer >= tierEvidence {
+		victim = s.lowest(now, s.table.limit) // rare: nearly all are offenders
+	}
+	if victim.rank(now) > newcomer {
+		return false
+	}
+	s.forget(victim)
+	return true
+}
+
+// lowest returns the entry of least rank among n neighbours at random.
+func (s *shard) lowest(now time.Time, n int) *entry {
+	var lowest *entry
+	var least rank
+	for i := s.pick(len(s.table.slots)); n > 0; i = s.table.next(i) {
+		e := &s.table.slots[i]
+		if !e.used() {
+			continue
+		}
+		n--
+		if r := e.rank(now); lowest == nil || r < least {
+			lowest, least = e, r
+		}
+	}
+	return lowest
+}
+
+// forget drops a client whom there is no room for.
+func (s *shard) forget(e *entry) {
+	s.evicted++
+	if e.dossier != nil {
+		s.mark(e.key(), false)
+	}
+	s.drop(e)
+}
+
+// shrink brings the dossiers back into their budget, sparing one: those with
+// the least evidence go first, then the details behind bans, then the bans
+// that end soonest.
+func (s *shard) shrink(now time.Time, spare *dossier) {
+	for s.bytes > s.budget && len(s.dossiers) > 1 {
+		d := s.least(now, spare)
+		if d.trim(now) {
+			s.account(d)
+			continue
+		}
+		s.evicted++
+		s.mark(d.key, false)
+		s.close(s.table.find(d.key, s.table.seed.hash(d.key)))
+	}
+}
+
+// least returns the dossier of least rank among a few at random; details go
+// before bans do.
+func (s *shard) least(now time.Time, spare *dossier) *dossier {
+	var lowest *dossier
+	var least rank
+	for range dossierSample {
+		d := s.dossiers[s.pick(len(s.dossiers))]
+		if d == spare {
+			d = s.dossiers[(d.index+1)%len(s.dossiers)]
+		}
+		r := d.rank(now)
+		if d.trimmable(now) {
+			r = tierBanned
+		}
+		if lowest == nil || r < least {
+			lowest, least = d, r
+		}
+	}
+	return lowest
+}
+
+// trimmable says whether a banned client's details could be let go.
+func (d *dossier) trimmable(now time.Time) bool {
+	return d.banned(now) && (len(d.spent) > 0 || !d.tally.empty())
+}
+
+// trim lets go of the details of a ban in force: the ban says what led to it.
+func (d *dossier) trim(now time.Time) bool {
+	if !d.trimmable(now) {
+		return false
+	}
+	d.spent, d.tally = nil, tally{}
+	return true
+}

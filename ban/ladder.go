@@ -1,0 +1,169 @@
+package ban
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+const (
+	// softPaths is from how many distinct paths on soft evidence can block. It
+	// grows by as many for each second in which the app served the client one
+	// of its own routes: a page of a hundred broken images must not ban its
+	// readers.
+	softPaths = 30
+	// goodFactor raises the threshold of clients with a good record,
+	// sharedFactor that of addresses shared by many such.
+	goodFactor   = 1.5
+	sharedFactor = 4
+	// forgetFactor is after how many times the last bantime, without evidence
+	// since the ban's end, the count of bans is forgotten.
+	forgetFactor = 2
+)
+
+// policy is a configuration made ready for judging. It never changes.
+type policy struct {
+	Config
+	kinds map[Kind]KindInfo
+}
+
+func newPolicy(c Config) *policy {
+	p := &policy{Config: c, kinds: make(map[Kind]KindInfo, len(kinds))}
+	for _, k := range kinds {
+		if k.Decisive {
+			k.Weight = c.MaxRetry
+		}
+		p.kinds[k.Kind] = k
+	}
+	for kind, weight := range c.Weights {
+		k, ok := p.kinds[kind]
+		if !ok {
+			k = reported
+			k.Kind = kind
+		}
+		k.Weight = weight
+		p.kinds[kind] = k
+	}
+	return p
+}
+
+func (p *policy) kind(k Kind) KindInfo {
+	if known, ok := p.kinds[k]; ok {
+		return known
+	}
+	return reported
+}
+
+// weigh says what a piece of evidence adds and whether it is soft. A decisive
+// kind decides only where nobody else can have made the client ask, and where
+// the client is not a known good one who mistyped.
+func (k KindInfo) weigh(v *Evidence, m *merit) (weight float64, soft bool) {
+	soft = v.Soft || k.Soft
+	if !k.Decisive || k.Weight == 0 || !soft && !m.known() {
+		return k.Weight, soft
+	}
+	return min(1, k.Weight), true
+}
+
+// threshold is the score that blocks the client.
+func (p *policy) threshold(m *merit) float64 {
+	switch {
+	case m.shared():
+		return p.MaxRetry * sharedFactor
+	case m.known():
+		return p.MaxRetry * goodFactor
+	default:
+		return p.MaxRetry
+	}
+}
+
+// blocks says whether that much evidence blocks the client.
+func (p *policy) blocks(s sums, m *merit) bool {
+	limit := p.threshold(m) - rounding
+	return s.hard >= limit || s.softPaths >= softPaths*(1+int(m.good)) && s.score() >= limit
+}
+
+// suspects says whether that much evidence makes a suspect.
+func (p *policy) suspects(s sums) bool { return s.score() >= p.MaxRetry/2-rounding }
+
+// bantime is how long the n-th ban lasts.
+func (p *policy) bantime(n int) time.Duration {
+	d := p.BanTimeMax
+	if doubled := float64(p.BanTime) * math.Pow(2, float64(n-1)); doubled < float64(d) {
+		d = time.Duration(doubled)
+	}
+	if p.BanJitter > 0 {
+		d += time.Duration(float64(d) * p.BanJitter * (2*p.Rand() - 1))
+	}
+	return min(d, p.BanTimeMax).Round(time.Millisecond)
+}
+
+// dossier is what is remembered of a client with evidence or a ban. Only the
+// holder of its shard's lock may touch it.
+type dossier struct {
+	key   key
+	index int // in the shard's list
+	tally tally
+	// spent is the evidence behind the last ban: it no longer counts.
+	spent []Piece
+	// ban is the last one, over or not, until its count is forgotten; nil
+	// where there was none. What it points to never changes.
+	ban      *Ban
+	refusals int
+	// last is when the last evidence counted.
+	last time.Time
+	gate *gate
+	// bytes is what the shard's account has for the dossier.
+	bytes int
+}
+
+// banned says whether a ban is in force.
+func (d *dossier) banned(now time.Time) bool { return d.ban != nil && now.Before(d.ban.Until) }
+
+// forgotten is when the count of bans is; there must be a ban.
+func (d *dossier) forgotten() time.Time {
+	from := d.ban.Until
+	if d.last.After(from) {
+		from = d.last
+	}
+	return from.Add(forgetFactor * d.ban.Until.Sub(d.ban.Since))
+}
+
+// count is how many bans the client had that aren't forgotten.
+func (d *dossier) count(now time.Time) int {
+	if d.ban == nil || !now.Before(d.forgotten()) {
+		return 0
+	}
+	return d.ban.Count
+}
+
+// block begins the next ban of the client, for the evidence in its tally.
+func (d *dossier) block(now time.Time, p *policy, s sums) *Ban {
+	n := d.count(now) + 1
+	now = now.UTC().Round(0)
+	d.spent = d.tally.pieces
+	d.ban = &Ban{
+		Client: d.key.prefix(), Since: now, Until: now.Add(p.bantime(n)), Rule: RuleUnexpected,
+		Reason: reason(d.tally.pieces, s, p.FindTime), Penalty: p.Penalty, Count: n, Observed: p.Observe,
+	}
+	d.tally, d.refusals, d.gate = tally{}, 0, nil
+	return d.ban
+}
+
+// reason says in words what led to a ban. It names kinds and no paths: it is
+// shown to the client, and logged.
+func reason(pieces []Piece, s sums, findtime time.Duration) string {
+	var order []Kind
+	count := map[Kind]int{}
+	for _, p := range pieces {
+		if count[p.Kind]++; count[p.Kind] == 1 {
+			order = append(order, p.Kind)
+		}
+	}
+	parts := make([]string, len(order))
+	for i, kind := range order {
+		parts[i] = fmt.Sprintf("%d %s", count[kind], kind)
+	}
+	return fmt.Sprintf("score %.4g within %v: %s", s.score(), findtime, strings.Join(parts, ", "))
+}

@@ -1,0 +1,141 @@
+package ban
+
+import (
+	"sync"
+	"time"
+	"unsafe"
+)
+
+const (
+	// mostShards keeps the locks apart; clientsPerShard is below how many
+	// clients a further shard isn't worth it.
+	mostShards      = 256
+	clientsPerShard = 1024
+	// dossierBytes is how much memory for dossiers there is per client that
+	// may be tracked: with the 50 bytes of a slot, 130 MB for a million.
+	dossierBytes = 80
+)
+
+// shard is a part of the clients under one lock.
+type shard struct {
+	mu    sync.Mutex
+	table table
+	// dossiers are all of them, for picking some at random; bytes is what they
+	// take, budget what they may.
+	dossiers []*dossier
+	bytes    int
+	budget   int
+	// random is the state of a generator that nobody can observe.
+	random uint64
+	// urgent and lazy are the clients to be saved: bans at once, scores later.
+	urgent, lazy map[key]struct{}
+	evicted      int
+
+	_ [64]byte // keeps neighbours out of this shard's cache lines
+}
+
+func newShard(limit, budget int, s seed) *shard {
+	return &shard{
+		table: table{limit: limit, seed: s}, budget: budget, random: s[0] | 1,
+		urgent: map[key]struct{}{}, lazy: map[key]struct{}{},
+	}
+}
+
+// track returns the client's entry, made where there is none. It returns nil
+// where everyone remembered is worth more than a newcomer with that rank.
+func (s *shard) track(k key, hash uint64, now time.Time, newcomer rank) *entry {
+	if e := s.table.find(k, hash); e != nil {
+		return e
+	}
+	if s.table.full() && !s.evict(now, newcomer) {
+		return nil
+	}
+	return s.table.insert(k, hash)
+}
+
+// open returns the entry's dossier, begun where there is none.
+func (s *shard) open(e *entry) *dossier {
+	if e.dossier == nil {
+		e.dossier = &dossier{key: e.key(), index: len(s.dossiers)}
+		s.dossiers = append(s.dossiers, e.dossier)
+		s.account(e.dossier)
+	}
+	return e.dossier
+}
+
+// close forgets a dossier; the entry and its merit stay.
+func (s *shard) close(e *entry) {
+	d := e.dossier
+	last := len(s.dossiers) - 1
+	s.dossiers[d.index] = s.dossiers[last]
+	s.dossiers[d.index].index = d.index
+	s.dossiers[last] = nil
+	s.dossiers = s.dossiers[:last]
+	s.bytes -= d.bytes
+	e.dossier = nil
+}
+
+// drop forgets a client altogether.
+func (s *shard) drop(e *entry) {
+	if e.dossier != nil {
+		s.close(e)
+	}
+	k := e.key()
+	s.table.remove(k, s.table.seed.hash(k))
+}
+
+// account notes what a dossier takes now.
+func (s *shard) account(d *dossier) {
+	was := d.bytes
+	d.bytes = d.size()
+	s.bytes += d.bytes - was
+}
+
+// The sizes of what a dossier is made of, with what the allocator adds.
+const (
+	sizeEntry    = int(unsafe.Sizeof(entry{}))
+	sizeDossier  = int(unsafe.Sizeof(dossier{})) + 16 // and its place in the list
+	sizeBan      = int(unsafe.Sizeof(Ban{})) + 96     // and its reason
+	sizePiece    = int(unsafe.Sizeof(Piece{}))
+	sizeOverflow = int(unsafe.Sizeof(Overflow{}))
+	sizeGate     = 256
+)
+
+func (d *dossier) size() int {
+	n := sizeDossier + sizePiece*(cap(d.tally.pieces)+cap(d.spent)) + sizeOverflow*cap(d.tally.more)
+	for _, pieces := range [...][]Piece{d.tally.pieces, d.spent} {
+		for _, p := range pieces {
+			n += len(p.Method) + len(p.Path) + len(p.Route) + len(p.Verdict) + len(p.RequestID) + len(p.Kind)
+		}
+	}
+	if d.ban != nil {
+		n += sizeBan
+	}
+	if d.gate != nil {
+		n += sizeGate
+	}
+	return n
+}
+
+// pick returns a random number below n.
+func (s *shard) pick(n int) int {
+	s.random ^= s.random << 13
+	s.random ^= s.random >> 7
+	s.random ^= s.random << 17
+	return int(s.random % uint64(n))
+}
+
+// mark notes that the client must be saved.
+func (s *shard) mark(k key, urgent bool) {
+	if urgent {
+		s.urgent[k] = struct{}{}
+		return
+	}
+	if len(s.lazy) < mostLazy {
+		s.lazy[k] = struct{}{}
+	}
+}
+
+// mostLazy bounds the clients of a shard whose scores wait to be saved while
+// the store doesn't work.
+const mostLazy = 4096
