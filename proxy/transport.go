@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -12,26 +13,24 @@ import (
 // answers; the rest get a connection of their own, so that none is lost to one
 // that the app closes at that moment.
 type transport struct {
-	kept, fresh http.RoundTripper
-	poison      poison
+	lean   *lean             // requests without body share kept connections
+	fresh  http.RoundTripper // all else gets one of its own
+	poison poison
 }
 
 func newTransport() http.RoundTripper {
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	kept := &http.Transport{
-		DialContext:         dialer.DialContext,
-		MaxIdleConns:        256,
-		MaxIdleConnsPerHost: 256,
-		// gunicorn keeps a connection for 2 s by default.
-		IdleConnTimeout:       1500 * time.Millisecond,
+	dialer := &net.Dialer{Timeout: leanDialTime}
+	fresh := &http.Transport{
+		DialContext:           dialer.DialContext,
+		DisableKeepAlives:     true,
 		DisableCompression:    true,
 		ExpectContinueTimeout: time.Second,
-		// The app's certificate, where it makes one itself (adhoc), is
-		// for a host that nobody asked for.
+		// An app that speaks TLS itself (ssl_context="adhoc") has a
+		// certificate for no name; it is on this machine's loopback, or
+		// where --upstream says.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
-	fresh := kept.Clone()
-	fresh.DisableKeepAlives = true
-	return &transport{kept: kept, fresh: fresh}
+	return &transport{lean: &lean{}, fresh: fresh}
 }
 
 // RoundTrip sends r, and sends it again where nothing of an answer came. Our
@@ -46,7 +45,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		route = x.label()
 	}
 	for try := 0; ; try++ {
-		res, err := t.kept.RoundTrip(r)
+		res, err := t.pick(r).RoundTrip(r)
 		if err == nil || r.Context().Err() != nil || isUpgrade(r, "websocket") {
 			return res, err
 		}
@@ -57,6 +56,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			t.poison.add(route)
 		}
 	}
+}
+
+// pick is how an idempotent request without body is sent.
+func (t *transport) pick(r *http.Request) http.RoundTripper {
+	if t.lean.can(r) {
+		return t.lean
+	}
+	return t.fresh
 }
 
 // maxResend is how often a request is sent again.

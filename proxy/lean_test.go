@@ -1,0 +1,306 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// upstreamAnswers is a real server with answers of every shape.
+func upstreamAnswers(t testing.TB) *httptest.Server {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/length", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		io.WriteString(w, "hello")
+	})
+	mux.HandleFunc("/chunked", func(w http.ResponseWriter, r *http.Request) {
+		for n := range 3 {
+			fmt.Fprintf(w, "part %d\n", n)
+			w.(http.Flusher).Flush()
+		}
+	})
+	mux.HandleFunc("/trailer", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		io.WriteString(w, "body")
+		w.Header().Set("X-Sum", "42")
+	})
+	mux.HandleFunc("/empty", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })
+	mux.HandleFunc("/unchanged", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(304) })
+	mux.HandleFunc("/close", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		io.WriteString(w, "bye")
+	})
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s host %s agent %q x %q", r.Method, r.RequestURI, r.Host, r.UserAgent(), r.Header["X-Test"])
+	})
+	mux.HandleFunc("/hints", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		io.WriteString(w, "hinted")
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+type answer struct {
+	Status  int
+	Body    string
+	Length  int64
+	Trailer string
+	Hints   int
+}
+
+// ask sends one request by a transport and reads all of the answer.
+func ask(t testing.TB, rt http.RoundTripper, method, url string) answer {
+	t.Helper()
+	var a answer
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error { a.Hints = code; return nil },
+	})
+	r, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header["X-Test"] = []string{"one", "two"}
+	r.Header["User-Agent"] = []string{""}
+	res, err := rt.RoundTrip(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("%s %s: body: %v", method, url, err)
+	}
+	a.Status, a.Body, a.Length, a.Trailer = res.StatusCode, string(b), res.ContentLength, res.Trailer.Get("X-Sum")
+	return a
+}
+
+// TestLeanAnswersAsTransport holds lean against http.Transport, on kept
+// connections too.
+func TestLeanAnswersAsTransport(t *testing.T) {
+	t.Parallel()
+	s := upstreamAnswers(t)
+	own, theirs := &lean{}, &http.Transport{DisableCompression: true}
+	defer own.CloseIdleConnections()
+	defer theirs.CloseIdleConnections()
+	for range 3 {
+		for _, path := range []string{"/length", "/chunked", "/trailer", "/empty", "/unchanged", "/close", "/hints", "/missing", "/echo?a=%zz&b"} {
+			for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+				got, want := ask(t, own, method, s.URL+path), ask(t, theirs, method, s.URL+path)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s %s (-Transport +lean):\n%s", method, path, diff)
+				}
+			}
+		}
+	}
+}
+
+// TestLeanKeepsConnections: one connection serves many requests in a row.
+func TestLeanKeepsConnections(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	l := &lean{}
+	defer l.CloseIdleConnections()
+	for range 50 {
+		ask(t, l, "GET", s.URL)
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections for 50 requests in a row, want 1", n)
+	}
+}
+
+// TestLeanMeetsAClosedConnection: the app closes kept connections whenever it
+// likes; no request is lost to that.
+func TestLeanMeetsAClosedConnection(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close() // after one answer that promised to go on
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			}()
+		}
+	}()
+	own := &lean{}
+	defer own.CloseIdleConnections()
+	for n := range 50 {
+		if a := ask(t, own, "GET", "http://"+l.Addr().String()+"/"); a.Body != "ok" {
+			t.Fatalf("request %d: %+v", n, a)
+		}
+	}
+}
+
+// TestLeanGivesUp: a client that leaves ends the exchange, before the header
+// and within the body.
+func TestLeanGivesUp(t *testing.T) {
+	t.Parallel()
+	reached, hold := make(chan struct{}, 2), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/body" {
+			io.WriteString(w, "begin")
+			w.(http.Flusher).Flush()
+		}
+		reached <- struct{}{}
+		<-hold
+	}))
+	defer s.Close()
+	defer close(hold)
+	for _, path := range []string{"/header", "/body"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, _ := http.NewRequestWithContext(ctx, "GET", s.URL+path, nil)
+		if path == "/header" {
+			go func() { <-reached; cancel() }()
+		}
+		res, err := (&lean{}).RoundTrip(r)
+		if path == "/header" {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v, want context.Canceled", path, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if b, err := io.ReadAll(res.Body); err == nil {
+			t.Errorf("%s: the body ended without error: %q", path, b)
+		}
+		res.Body.Close()
+	}
+}
+
+// TestLeanRefusesAnEndlessHeader bounds what an app can make us hold.
+func TestLeanRefusesAnEndlessHeader(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+		for {
+			if _, err := io.WriteString(c, "X-Filler: "+strings.Repeat("x", 1000)+"\r\n"); err != nil {
+				return
+			}
+		}
+	}()
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+"/", nil)
+	if _, err := (&lean{}).RoundTrip(r); err == nil || !strings.Contains(err.Error(), "exceeds 1048576 bytes") {
+		t.Errorf("error %v, want one that names the bound", err)
+	}
+}
+
+// TestLeanLeavesToOthers what it can't do.
+func TestLeanLeavesToOthers(t *testing.T) {
+	t.Parallel()
+	get := func(url string, head ...string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(head) == 2 {
+			r.Header.Set(head[0], head[1])
+		}
+		return r
+	}
+	post, _ := http.NewRequestWithContext(t.Context(), "POST", "http://h/", strings.NewReader("x"))
+	tests := []struct {
+		name string
+		r    *http.Request
+		can  bool
+	}{
+		{"plain", get("http://h/"), true},
+		{"TLS", get("https://h/"), false},
+		{"upgrade", get("http://h/", "Upgrade", "websocket"), false},
+		{"expect", get("http://h/", "Expect", "100-continue"), false},
+		{"body", post, false},
+	}
+	for _, tt := range tests {
+		if got := (&lean{}).can(tt.r); got != tt.can {
+			t.Errorf("%s: can = %v, want %v", tt.name, got, tt.can)
+		}
+	}
+}
+
+// TestLeanForgetsIdleConnections does not use one that the app is about to
+// close.
+func TestLeanForgetsIdleConnections(t *testing.T) {
+	t.Parallel()
+	s := upstreamAnswers(t)
+	l := &lean{}
+	defer l.CloseIdleConnections()
+	ask(t, l, "GET", s.URL+"/length")
+	if len(l.idle) != 1 {
+		t.Fatalf("%d kept, want 1", len(l.idle))
+	}
+	l.idle[0].since = time.Now().Add(-2 * leanIdleTime)
+	old := l.idle[0]
+	ask(t, l, "GET", s.URL+"/length")
+	if len(l.idle) != 1 || l.idle[0] == old {
+		t.Error("a connection idle for too long was used again")
+	}
+}
+
+// BenchmarkTransports compares lean with http.Transport, the server's own cost
+// included in both.
+func BenchmarkTransports(b *testing.B) {
+	s := upstreamAnswers(b)
+	for name, rt := range map[string]http.RoundTripper{
+		"lean":      &lean{},
+		"transport": &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r, _ := http.NewRequestWithContext(b.Context(), "GET", s.URL+"/length", nil)
+				res, err := rt.RoundTrip(r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+		})
+	}
+}
