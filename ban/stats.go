@@ -4,8 +4,8 @@ import "time"
 
 // Stats are the engine's figures at one moment.
 type Stats struct {
-	// Tracked clients, with those that have evidence or a ban to their name.
-	Tracked  int `json:"tracked"`
+	// Clients tracked, with those that have evidence or a ban to their name.
+	Clients  int `json:"clients"`
 	Dossiers int `json:"dossiers"`
 	// Suspects are throttled, Banned blocked (clients and networks).
 	Suspects int `json:"suspects"`
@@ -33,7 +33,7 @@ func (e *Engine) Stats(now time.Time) Stats {
 }
 
 func (s *shard) stats(now time.Time, p *policy, stats *Stats) {
-	stats.Tracked += s.table.count
+	stats.Clients += s.table.count
 	stats.Dossiers += len(s.dossiers)
 	stats.Evicted += s.evicted
 	stats.Unsaved += len(s.urgent) + len(s.lazy)
