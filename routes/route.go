@@ -90,6 +90,16 @@ type Options struct {
 	// Werkzeug is the version whose matching to follow, as in "2.2.2"; empty
 	// means the newest known.
 	Werkzeug string
+	// Flask is Flask's version; empty means the one that goes with Werkzeug.
+	Flask string
+	// Server is "gunicorn" where gunicorn parses the request line; empty
+	// means Werkzeug's development server. They differ in absolute-form
+	// targets and in length limits.
+	Server string
+	// DefaultSubdomain is the map's default_subdomain.
+	DefaultSubdomain string
+	// NoRedirectDefaults is set where the map has redirect_defaults=False.
+	NoRedirectDefaults bool
 }
 
 // Project is everything known of an app's URLs, whatever the source.

@@ -1,0 +1,136 @@
+package routes
+
+import "strings"
+
+// unexpected judges a path that no rule has, in the order of the design's
+// verdict table: what is harmless first, then what we can't know, then what
+// counts.
+func (t *Table) unexpected(s *search, path string) Verdict {
+	if t.lists.benign(path) {
+		return Verdict{Kind: Benign}
+	}
+	if v, ok := t.excused(s, path); ok {
+		return v
+	}
+	if t.lists.honeypath(path) {
+		return Verdict{Kind: Honeypath}
+	}
+	if t.lists.subresource(path) || t.linkified(s, path) {
+		return Verdict{Kind: Benign}
+	}
+	if r := t.shape(s, path); r != nil {
+		return Verdict{Kind: BadValue, Route: r.route}
+	}
+	return Verdict{Kind: UnexpectedPath}
+}
+
+// excused says that the table's word is no evidence for this path.
+func (t *Table) excused(s *search, path string) (Verdict, bool) {
+	for _, prefix := range t.open {
+		if strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/') {
+			return Verdict{Kind: UnresolvedPath}, true
+		}
+	}
+	if t.retired == nil {
+		return Verdict{}, false
+	}
+	old := search{path: path, domain: s.domain, method: s.method, websocket: s.websocket}
+	if r := old.run(t.retired.root); r != nil {
+		return Verdict{Kind: UnresolvedPath, Route: r.route}, true
+	}
+	if old.other != nil {
+		return Verdict{Kind: UnresolvedPath, Route: old.other.route}, true
+	}
+	return Verdict{}, false
+}
+
+// linkTrail is the punctuation that mail and chat programs take into a link
+// when they turn text into one.
+const linkTrail = ")].,;:!>'\"\u00a0\u201d\u2019*"
+
+// linkified says that the path is a route with the punctuation behind a link.
+func (t *Table) linkified(s *search, path string) bool {
+	trimmed := strings.TrimRight(path, linkTrail)
+	if trimmed == path || trimmed == "" {
+		return false
+	}
+	again := search{path: trimmed, domain: s.domain, method: s.method, websocket: s.websocket}
+	return again.run(t.machine.root) != nil
+}
+
+// shape returns a rule that has the path's literal segments and shape, though a
+// converter of it refuses a value. Rules without a literal segment don't
+// count: anything has their shape.
+func (t *Table) shape(s *search, path string) *rule {
+	w := wide{path: path}
+	if start := t.machine.root.next(s.domain); start != nil {
+		if r := w.walk(start, 0, 0); r != nil {
+			return r
+		}
+	}
+	for _, e := range t.machine.root.dynamic {
+		if !e.part.final && e.part.match.matches(s.domain) {
+			if r := w.walk(e.to, 0, 0); r != nil {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// wide walks the state machine as if every converter took everything.
+type wide struct {
+	path string
+}
+
+func (w *wide) walk(at *state, pos, literals int) *rule {
+	if pos > len(w.path) {
+		return w.arrive(at, literals)
+	}
+	end := len(w.path)
+	if i := strings.IndexByte(w.path[pos:], '/'); i >= 0 {
+		end = pos + i
+	}
+	text := w.path[pos:end]
+	if next := at.next(text); next != nil {
+		said := 0
+		if text != "" {
+			said = 1
+		}
+		if r := w.walk(next, end+1, literals+said); r != nil {
+			return r
+		}
+	}
+	for _, e := range at.candidates(text) {
+		to := end
+		if e.part.final {
+			to = len(w.path)
+		}
+		if pos == to || !e.part.fits(w.path[pos:to]) {
+			continue
+		}
+		if r := w.walk(e.to, to+1, literals); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (w *wide) arrive(at *state, literals int) *rule {
+	if literals == 0 {
+		return nil
+	}
+	if len(at.rules) > 0 {
+		return at.rules[0]
+	}
+	if at.slash != nil && len(at.slash.rules) > 0 {
+		return at.slash.rules[0]
+	}
+	return nil
+}
+
+// fits says that the literal beginning and end of a part are there.
+func (p *part) fits(text string) bool {
+	first, last := p.elements[0].literal, p.elements[len(p.elements)-1].literal
+	return len(text) > len(first)+len(last) && strings.HasPrefix(text, first) && strings.HasSuffix(text, last)
+}
