@@ -96,11 +96,14 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) error {
 	return refuse(http.StatusMethodNotAllowed, "%s is not possible here; %s is", r.Method, strings.Join(allowed, ", "))
 }
 
+// serves says whether there is an endpoint for the request's path and another
+// method. The mux would also offer to redirect to what lies below the path.
 func (s *Server) serves(r *http.Request, method string) bool {
 	other := r.Clone(r.Context())
 	other.Method = method
 	_, pattern := s.mux.Handler(other)
-	return strings.HasPrefix(pattern, method+" ")
+	fixed, _, _ := strings.Cut(pattern, "{")
+	return strings.HasPrefix(method+" "+r.URL.Path, fixed) && fixed != "/"
 }
 
 // parseClient reads an address or CIDR; the engine widens it to what it

@@ -62,8 +62,9 @@ func (s *Server) ban(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refuse(http.StatusConflict, "%v", err)
 	}
+	b = s.stored(now, b)
 	w.Header().Set("Location", bansPath+"/"+url.PathEscape(ban.FormatClient(b.Client)))
-	send(w, http.StatusCreated, s.stored(now, b))
+	send(w, http.StatusCreated, b)
 	return nil
 }
 
@@ -129,11 +130,12 @@ func minBits(p netip.Prefix) int {
 	return minIPv6Bits
 }
 
-// stored is the ban as the engine keeps it, which may have merged it with one
-// that was there.
+// stored is the ban as the engine keeps it: widened to the client, and with
+// the count of those before it.
 func (s *Server) stored(now time.Time, b ban.Ban) ban.Ban {
-	if kept, ok := s.cfg.Engine.Banned(now, b.Client.Addr()); ok && kept.Client == b.Client {
-		return kept
+	known := s.cfg.Engine.Why(now, b.Client)
+	if kept := known.Ban; kept != nil && ban.FormatClient(kept.Client) == known.Client {
+		return *kept
 	}
 	return b
 }

@@ -70,8 +70,15 @@ func (c *Client) Unban(ctx context.Context, client string) (r Removal, err error
 	return r, c.call(ctx, http.MethodDelete, bansPath+"/"+url.PathEscape(client), nil, &r)
 }
 
+// Explanation is what is known of a client, as GET /api/v1/clients/{ip} sends
+// it; the standing is its word there.
+type Explanation struct {
+	ban.Explanation
+	Standing string `json:"standing"`
+}
+
 // Why explains what is held against a client.
-func (c *Client) Why(ctx context.Context, client string) (e ban.Explanation, err error) {
+func (c *Client) Why(ctx context.Context, client string) (e Explanation, err error) {
 	return e, c.call(ctx, http.MethodGet, clientsPath+"/"+url.PathEscape(client), nil, &e)
 }
 

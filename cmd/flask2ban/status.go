@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/app"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Print how the running daemon is",
+		Long:    "The exit code is 0 where it is ready to forward, else 1.",
+		Example: example("flask2ban status", "flask2ban status --json | jq .instance.pid"),
+		Args:    arguments(),
+	}
+	dir := stateFlag(cmd)
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := c.daemon(cmd.Context(), *dir)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		st, err := client.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			err = writeJSON(c.stdout, st)
+		} else {
+			err = writeStatus(c.stdout, st, c.painter(c.stdout))
+		}
+		if err == nil && !st.Ready {
+			err = &exitError{code: exitFailed}
+		}
+		return err
+	}
+	return cmd
+}
+
+// writeStatus is the status for people: one line a matter.
+func writeStatus(w io.Writer, st admin.Status, paint func(colour, string) string) error {
+	up := span(time.Duration(st.UptimeSeconds * float64(time.Second)))
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "flask2ban\t%s, pid %d, up %s, mode %s\n", st.Version, st.PID, up, st.Mode)
+	fmt.Fprintf(tw, "ready\t%s\n", readiness(st, paint))
+	fmt.Fprintf(tw, "app\t%s\n", describeApp(st))
+	fmt.Fprintf(tw, "listening\t%s\n", strings.Join(st.Listen, ", "))
+	fmt.Fprintf(tw, "routes\t%s\n", describeRoutes(st.Routes))
+	j := st.Judging
+	fmt.Fprintf(tw, "clients\t%d tracked, %d suspects, %d requests held back now\n", j.Tracked, j.Suspects, j.Waiting)
+	fmt.Fprintf(tw, "bans\t%d in force\n", j.Banned)
+	fmt.Fprintf(tw, "state\t%s\n", st.StateDir)
+	return tw.Flush()
+}
+
+func readiness(st admin.Status, paint func(colour, string) string) string {
+	if st.Ready {
+		return paint(green, "yes")
+	}
+	return paint(red, "no") + ": " + printable(st.NotReady)
+}
+
+// describeApp says how the app runs, or who runs it.
+func describeApp(st admin.Status) string {
+	if st.Instance == nil {
+		return fmt.Sprintf("%s, run by someone else at %s", st.App, st.Upstream)
+	}
+	in := st.Instance
+	text := fmt.Sprintf("%s, %s", st.App, strings.ReplaceAll(in.Name, "_", " "))
+	if !in.Since.IsZero() {
+		text += " since " + clock(in.Since)
+	}
+	if in.PID != 0 {
+		text += fmt.Sprintf(", pid %d", in.PID)
+	}
+	if in.User != "" {
+		text += " as " + in.User
+	}
+	if in.Restarts > 0 {
+		text += fmt.Sprintf(", %d restarts, last exit: %s", in.Restarts, in.LastExit)
+	}
+	if in.Name != app.Ready && in.Reason != "" {
+		text += "; " + printable(in.Reason)
+	}
+	return text
+}
+
+func describeRoutes(r admin.RouteCounts) string {
+	text := fmt.Sprintf("%d from the source, %d more from the running app, %d learned", r.Static, r.Runtime, r.Learned)
+	switch {
+	case r.CatchAll != "":
+		text += fmt.Sprintf("; %s makes every path valid: paths are no evidence", r.CatchAll)
+	case r.Unresolved > 0:
+		text += fmt.Sprintf("; %d places unresolved", r.Unresolved)
+	case r.Complete:
+		text += "; complete"
+	}
+	return text
+}

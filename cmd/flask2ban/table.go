@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/routes"
+	"github.com/flask2ban/flask2ban/routes/extract"
+)
+
+// sourceFlags are the settings that say how an app's source is read.
+func sourceFlags(f *pflag.FlagSet) (load func(c *cli, name string) (*config.Config, error)) {
+	var all pflag.FlagSet
+	config.AddFlags(&all, config.GroupApp, config.GroupRoutes)
+	for _, key := range []string{"python", "prefix", "werkzeug"} {
+		f.AddFlag(all.Lookup(key))
+	}
+	return func(c *cli, name string) (*config.Config, error) {
+		cfg, err := config.Load(f, c.getenv, "")
+		if err != nil {
+			return nil, usage(err)
+		}
+		cfg.App = name
+		return cfg, nil
+	}
+}
+
+// readProject reads the routes of cfg's app from its source. The app's
+// interpreter, where there is one, tells Werkzeug's version and where packages
+// lie; without one the newest version known is followed.
+func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Project, error) {
+	o := extract.Options{Werkzeug: cfg.Werkzeug, Prefix: cfg.Prefix}
+	entry, err := extract.Resolve(cfg.App)
+	if err != nil {
+		return nil, usage(err)
+	}
+	python, err := app.FindPython(ctx, app.Search{Python: cfg.Python, Dir: entry.Dir})
+	switch {
+	case err == nil:
+		o.Path = python.SysPath
+		o.Werkzeug = orText(o.Werkzeug, python.Werkzeug)
+	case cfg.Python != "":
+		return nil, usage(err)
+	}
+	project, err := extract.Read(ctx, entry, o)
+	if err != nil {
+		return nil, fmt.Errorf("read the routes of %s: %w", cfg.App, err)
+	}
+	return project, nil
+}
+
+// readTable makes the table that the daemon would begin with.
+func (c *cli) readTable(ctx context.Context, cfg *config.Config) (*routes.Table, error) {
+	project, err := c.readProject(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return routes.NewTable(routes.TableConfig{Project: project, Lists: routes.DefaultLists()})
+}
