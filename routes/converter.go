@@ -19,6 +19,8 @@ type converter struct {
 	// accepts says whether regex matches all of s, without running it; nil
 	// where only the regex can tell. It may be called with s of any content.
 	accepts func(s string) bool
+	// items are all the texts that an any converter takes.
+	items []string
 	// number is set for the converters that turn the text into a number.
 	number *number
 	// quote writes a value into a URL; nil means percent-encoding.
@@ -108,7 +110,7 @@ func anyConverter(args arguments) (*converter, error) {
 	}
 	regex := "(?:" + strings.Join(escaped, "|") + ")"
 	return &converter{
-		regex: regex, weight: defaultWeight, isolating: true, accepts: accepts,
+		regex: regex, weight: defaultWeight, isolating: true, accepts: accepts, items: items,
 		quote: func(raw string) string { return raw },
 	}, nil
 }

@@ -52,7 +52,7 @@ func (t *Table) explain(host, method, target string, websocket bool) Explanation
 	r, refusal := t.read(host, method, target)
 	if refusal != Found {
 		e.Verdict = refusal
-		e.Why = t.why(&e, nil)
+		e.Why = t.why(&e)
 		return e
 	}
 	if r.authority != "" {
@@ -104,9 +104,9 @@ func (t *Table) explainRouted(e *Explanation, s *search, path string, a *adapter
 	case UnexpectedMethod:
 		e.Allow = slices.Sorted(maps.Keys(s.allow))
 	case UnexpectedPath:
-		e.Nearest = t.nearest(s, path)
+		e.Nearest = t.nearest(path)
 	}
-	e.Why = t.why(e, s)
+	e.Why = t.why(e)
 }
 
 // appendInvalid decodes a query as Werkzeug does: UTF-8, invalid bytes replaced.

@@ -136,14 +136,3 @@ func (r *rule) buildKey() [3]int {
 	}
 	return [3]int{alias, -len(r.arguments), -len(r.route.Defaults)}
 }
-
-// literalSegments counts the static segments that say something.
-func (r *rule) literalSegments() int {
-	n := 0
-	for _, p := range r.parts[1:] {
-		if p.static && p.literal() != "" {
-			n++
-		}
-	}
-	return n
-}

@@ -27,7 +27,7 @@ func (t *Table) unexpected(s *search, path string) Verdict {
 // excused says that the table's word is no evidence for this path.
 func (t *Table) excused(s *search, path string) (Verdict, bool) {
 	for _, prefix := range t.open {
-		if strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/') {
+		if below(path, prefix) {
 			return Verdict{Kind: UnresolvedPath}, true
 		}
 	}
@@ -42,6 +42,11 @@ func (t *Table) excused(s *search, path string) (Verdict, bool) {
 		return Verdict{Kind: UnresolvedPath, Route: old.other.route}, true
 	}
 	return Verdict{}, false
+}
+
+// below says that a path lies at or below a prefix without a slash at its end.
+func below(path, prefix string) bool {
+	return strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/')
 }
 
 // linkTrail is the punctuation that mail and chat programs take into a link
