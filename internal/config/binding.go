@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // A binding connects a setting, or a key of a rule, to its field of C.
 type binding[C any] interface {
 	// set parses texts into the field; none means the zero value.
@@ -10,8 +12,8 @@ type binding[C any] interface {
 	texts(c *C) []string
 	kind() string
 	many() bool
-	// verbatim says that commas separate nothing.
-	verbatim() bool
+	// split cuts a text that stands for several values into those.
+	split(text string) []string
 }
 
 // A field is a key of a mapping in the file.
@@ -19,3 +21,15 @@ type field[C any] struct {
 	key  string
 	bind binding[C]
 }
+
+// atCommas is how most repeatable settings are split.
+func atCommas(text string) []string {
+	parts := strings.Split(text, ",")
+	for i, p := range parts {
+		parts[i] = strings.TrimSpace(p)
+	}
+	return parts
+}
+
+// whole does not split: the text is one value.
+func whole(text string) []string { return []string{text} }

@@ -12,8 +12,9 @@ import (
 // text is any text but the empty one.
 var text = codec[string]{name: "string", parse: notEmpty, text: itself}
 
-// words are a command's arguments: commas are part of them.
-var words = codec[string]{name: "strings", parse: anything, text: itself, whole: true}
+// words are a command's arguments. As one text they are split at blanks; a word
+// with blanks needs a list.
+var words = codec[string]{name: "words", parse: anything, text: itself, split: strings.Fields}
 
 func itself(s string) string            { return s }
 func anything(s string) (string, error) { return s, nil }

@@ -18,11 +18,13 @@ var spawnOnly = []string{"command", "user", "group", "no-proxy-fix", "start-time
 
 var pairs = append(withUpstream(),
 	conflict{"bantime-max", func(c *Config) string {
-		return when(c.BanTime > c.BanTimeMax, "is shorter than bantime (%s)", FormatDuration(c.BanTime))
+		return when(c.BanTime > c.BanTimeMax && !bantimeIsLater(c), "is shorter than bantime (%s)", FormatDuration(c.BanTime))
+	}},
+	conflict{"bantime", func(c *Config) string {
+		return when(c.BanTime > c.BanTimeMax && bantimeIsLater(c), "is longer than bantime-max (%s)", FormatDuration(c.BanTimeMax))
 	}},
 	conflict{"client-header", func(c *Config) string {
-		set := c.Origin("client-header").Layer > FromDefault
-		return when(set && len(c.TrustedProxies) == 0, "has no effect without trusted-proxy: name the proxy that sets it")
+		return when(changed(c, "client-header") && len(c.TrustedProxies) == 0, "has no effect without trusted-proxy: name the proxy that sets it")
 	}},
 	conflict{"listen", func(c *Config) string {
 		for i, a := range c.Listen {
@@ -41,11 +43,23 @@ func withUpstream() []conflict {
 	var all []conflict
 	for _, key := range spawnOnly {
 		all = append(all, conflict{key, func(c *Config) string {
-			set := c.Origin(key).Layer > FromPreset
-			return when(set && c.Upstream != "", "has no effect with upstream (%s): we don't start that app", c.Origin("upstream").Place)
+			return when(changed(c, key) && c.Upstream != "", "has no effect with upstream (%s): we don't start that app", c.Origin("upstream").Place)
 		}})
 	}
 	return all
+}
+
+// bantimeIsLater says whether bantime is the more deliberate one of the two: the
+// one to complain of.
+func bantimeIsLater(c *Config) bool {
+	return c.Origin("bantime").Layer > c.Origin("bantime-max").Layer
+}
+
+// changed says whether a setting has another value than its default; one that
+// was set to the default, as "flask2ban config" prints it, is in nobody's way.
+func changed(c *Config, key string) bool {
+	s, _ := lookup(key)
+	return !slices.Equal(s.bind.texts(c), s.defaultTexts())
 }
 
 func when(wrong bool, format string, args ...any) string {

@@ -32,7 +32,7 @@ func (c *Config) WriteEffective(w io.Writer) error {
 func (c *Config) writeSetting(b *bytes.Buffer, s Setting) {
 	texts := s.bind.texts(c)
 	if len(texts) == 0 || s.Key == "config" {
-		fmt.Fprintf(b, "# %s: %s\n", s.Key, strings.Join(texts, ""))
+		fmt.Fprintln(b, strings.TrimSpace("# "+s.Key+": "+strings.Join(texts, "")))
 		return
 	}
 	if s.Key == "rules" {

@@ -143,7 +143,7 @@ func assign[C any](r *reader, n *yaml.Node, key string, bind binding[C], into *C
 		special.setNode(r, n, key, into)
 		return
 	}
-	texts, ok := r.texts(n, key, bind.many(), bind.check)
+	texts, ok := scalars(r, n, key, bind)
 	if !ok {
 		return
 	}
@@ -152,25 +152,26 @@ func assign[C any](r *reader, n *yaml.Node, key string, bind binding[C], into *C
 	}
 }
 
-// texts are the values of a scalar, or of a list where that is allowed, each
-// checked and complained of at its own place.
-func (r *reader) texts(n *yaml.Node, key string, many bool, check func(string) error) ([]string, bool) {
+// scalars are the values of a node, or of its items where a list is allowed,
+// each checked and complained of at its own place.
+func scalars[C any](r *reader, n *yaml.Node, key string, bind binding[C]) ([]string, bool) {
 	nodes := []*yaml.Node{n}
-	if many && n.Kind == yaml.SequenceNode {
+	if bind.many() && n.Kind == yaml.SequenceNode {
 		nodes = n.Content
 	}
 	before := len(r.errs)
-	texts := make([]string, 0, len(nodes))
+	var texts []string
 	for _, item := range nodes {
-		if err := scalarError(item, many && item == n); err != nil {
+		if err := scalarError(item, bind.many() && item == n); err != nil {
 			r.complain(item, key, err)
 			continue
 		}
-		if err := check(item.Value); err != nil {
-			r.complain(item, key, err)
-			continue
+		for _, text := range bind.split(item.Value) {
+			if err := bind.check(text); err != nil {
+				r.complain(item, key, err)
+			}
+			texts = append(texts, text)
 		}
-		texts = append(texts, item.Value)
 	}
 	return texts, len(r.errs) == before
 }

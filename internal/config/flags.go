@@ -27,7 +27,8 @@ func AddFlags(flags *pflag.FlagSet, groups ...Group) {
 
 // SetApp takes a command's arguments as its APP and the words after "--" as the
 // server command: dash is where those begin, as cobra's ArgsLenAtDash gives it,
-// and -1 where there is no "--". flags must have GroupApp's flags.
+// and -1 where there is no "--". flags must have GroupApp's flags, else nothing
+// is set.
 func SetApp(flags *pflag.FlagSet, args []string, dash int) error {
 	apps, command := args, []string(nil)
 	if dash >= 0 {
@@ -36,17 +37,20 @@ func SetApp(flags *pflag.FlagSet, args []string, dash int) error {
 	if len(apps) > 1 {
 		return fmt.Errorf("want one APP, not %d (%s); a server's own command goes after \"--\"", len(apps), strings.Join(apps, " "))
 	}
-	for _, a := range apps {
-		if err := flags.Set("app", a); err != nil {
-			return err
-		}
-	}
-	for _, word := range command {
-		if err := flags.Set("command", word); err != nil {
-			return err
-		}
-	}
+	give(flags, "app", apps)
+	give(flags, "command", command)
 	return nil
+}
+
+// give sets a flag to the values, as they are; none leaves it.
+func give(flags *pflag.FlagSet, key string, texts []string) {
+	f := flags.Lookup(key)
+	if f == nil || len(texts) == 0 {
+		return
+	}
+	if v, ok := f.Value.(*flagValue); ok {
+		v.texts, f.Changed = texts, true
+	}
 }
 
 // flagValue keeps what was given for one flag; Load parses it, so that flags,
@@ -66,7 +70,7 @@ func (v *flagValue) Set(text string) error {
 	if !v.setting.Repeatable() {
 		v.texts = nil
 	}
-	v.texts = append(v.texts, v.setting.split(text)...)
+	v.texts = append(v.texts, v.setting.bind.split(text)...)
 	return nil
 }
 

@@ -98,7 +98,7 @@ func (l *loader) outside(s Setting) {
 		return
 	}
 	if text := l.getenv(s.Env()); text != "" {
-		l.set(s, s.split(text), Origin{FromEnvironment, s.Env()})
+		l.set(s, s.bind.split(text), Origin{FromEnvironment, s.Env()})
 	}
 	if texts := l.flagged(s.Key); texts != nil {
 		l.set(s, texts, Origin{FromFlag, s.flagPlace()})

@@ -52,14 +52,20 @@ func problem(place, key string, err error) *Error {
 const maxCompared = 64
 
 // nearest is the candidate that s most likely was to be: at most a third of its
-// letters changed, left out, added or swapped. Empty where none is near.
+// letters changed, left out, added or swapped, or else its beginning. Empty
+// where none is near.
 func nearest(s string, candidates []string) string {
+	s = strings.ToLower(s)
 	best, least := "", len(s)/3+1
 	for _, c := range candidates {
 		if len(s) > maxCompared || len(c) > maxCompared {
 			continue
 		}
-		if d := distance(strings.ToLower(s), c); d < least || d == least && best == "" {
+		d := distance(s, c)
+		if len(c) >= 3 && strings.HasPrefix(s, c) {
+			d = min(d, len(s)/3)
+		}
+		if d < least {
 			best, least = c, d
 		}
 	}

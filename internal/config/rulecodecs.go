@@ -9,7 +9,7 @@ import (
 var (
 	ruleName = checked("name", checkRuleName)
 	kind     = checked("kind", checkKind)
-	route    = checked("route", checkRoute)
+	route    = codec[string]{name: "route", parse: parseRoute, text: itself, split: whole}
 	method   = checked("method", checkMethod)
 )
 
@@ -30,11 +30,12 @@ func checkRuleName(s string) error {
 
 const wordBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-func checkRoute(s string) error {
+// parseRoute takes a rule, which may have commas: /<any(a, b):x>.
+func parseRoute(s string) (string, error) {
 	if !strings.HasPrefix(s, "/") {
-		return fmt.Errorf("want a route as \"flask2ban routes\" prints it, such as /user/<name>, not %q", s)
+		return "", fmt.Errorf("want a route as \"flask2ban routes\" prints it, such as /user/<name>, not %q", s)
 	}
-	return nil
+	return s, nil
 }
 
 func checkMethod(s string) error {

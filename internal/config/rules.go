@@ -57,9 +57,9 @@ var matchFields = []field[Match]{
 // nested binds what only a file can hold; flags and texts have no form for it.
 type nested struct{}
 
-func (nested) check(string) error { return errors.New("is set in the configuration file only") }
-func (nested) many() bool         { return true }
-func (nested) verbatim() bool     { return true }
+func (nested) check(string) error      { return errors.New("is set in the configuration file only") }
+func (nested) many() bool              { return true }
+func (nested) split(s string) []string { return whole(s) }
 
 type rules struct{ nested }
 

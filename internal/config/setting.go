@@ -85,19 +85,14 @@ func (s Setting) defaults() []string {
 	if s.Default == "" {
 		return nil
 	}
-	return s.split(s.Default)
+	return s.bind.split(s.Default)
 }
 
-// split cuts one text into a repeatable setting's values.
-func (s Setting) split(text string) []string {
-	if !s.Repeatable() || s.bind.verbatim() {
-		return []string{text}
-	}
-	parts := strings.Split(text, ",")
-	for i, p := range parts {
-		parts[i] = strings.TrimSpace(p)
-	}
-	return parts
+// defaultTexts are the default value's texts in their usual form.
+func (s Setting) defaultTexts() []string {
+	var c Config
+	_ = s.bind.set(&c, s.defaults()) // a test holds that it is valid
+	return s.bind.texts(&c)
 }
 
 // lookup finds a setting by its key.

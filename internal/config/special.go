@@ -15,9 +15,9 @@ import (
 // proxies binds trusted-proxy: a CIDR, or a network's name for all its ranges.
 type proxies struct{}
 
-func (proxies) kind() string   { return "cidr" }
-func (proxies) many() bool     { return true }
-func (proxies) verbatim() bool { return false }
+func (proxies) kind() string            { return "cidr" }
+func (proxies) many() bool              { return true }
+func (proxies) split(s string) []string { return atCommas(s) }
 
 func (proxies) check(s string) error {
 	_, err := parseProxy(s)
@@ -68,9 +68,9 @@ var weight = number(0, 1e6)
 // weights binds the map of evidence kinds; its texts are "kind=weight".
 type weights struct{}
 
-func (weights) kind() string   { return "map" }
-func (weights) many() bool     { return true }
-func (weights) verbatim() bool { return true }
+func (weights) kind() string            { return "map" }
+func (weights) many() bool              { return true }
+func (weights) split(s string) []string { return whole(s) }
 
 func (weights) check(s string) error {
 	kind, value, _ := strings.Cut(s, "=")

@@ -7,8 +7,9 @@ type codec[T any] struct {
 	name  string
 	parse func(string) (T, error)
 	text  func(T) string
-	// whole says that commas are part of a value.
-	whole bool
+	// split cuts a text into the values of a repeatable setting; nil means
+	// at commas.
+	split func(string) []string
 }
 
 // one binds a setting with a single value.
@@ -22,9 +23,9 @@ type single[C, T any] struct {
 	field func(*C) *T
 }
 
-func (b single[C, T]) kind() string   { return b.codec.name }
-func (b single[C, T]) many() bool     { return false }
-func (b single[C, T]) verbatim() bool { return true }
+func (b single[C, T]) kind() string            { return b.codec.name }
+func (b single[C, T]) many() bool              { return false }
+func (b single[C, T]) split(s string) []string { return whole(s) }
 
 func (b single[C, T]) check(s string) error {
 	_, err := b.codec.parse(s)
@@ -59,9 +60,15 @@ type multiple[C, T any] struct {
 	field func(*C) *[]T
 }
 
-func (b multiple[C, T]) kind() string   { return b.codec.name }
-func (b multiple[C, T]) many() bool     { return true }
-func (b multiple[C, T]) verbatim() bool { return b.codec.whole }
+func (b multiple[C, T]) kind() string { return b.codec.name }
+func (b multiple[C, T]) many() bool   { return true }
+
+func (b multiple[C, T]) split(s string) []string {
+	if b.codec.split != nil {
+		return b.codec.split(s)
+	}
+	return atCommas(s)
+}
 
 func (b multiple[C, T]) check(s string) error {
 	_, err := b.codec.parse(s)
