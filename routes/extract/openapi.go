@@ -1,0 +1,3 @@
+package extract
+
+func openAPI(in *interp, c *call) value { return newSeq(listSeq) }

@@ -1,0 +1,190 @@
+package extract
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// project runs the entry and writes down what it registered.
+func (in *interp) project(e Entry) *routes.Project {
+	found := in.runEntry(e)
+	w := &mounted{in: in, seen: map[any]bool{}}
+	if !w.find(found, "", 0) {
+		w.find(in.ownApps(), "", 0)
+	}
+	var main *app
+	if len(w.apps) > 0 {
+		main = w.apps[0].app
+	}
+	in.settleProblems()
+	in.expandStray(main)
+	in.expandAll(main)
+	p := &routes.Project{App: e.App, Lint: in.lint}
+	for _, m := range w.apps {
+		in.write(p, m)
+	}
+	for _, o := range w.opened {
+		in.open(o.at, o.prefix, "%s", o.reason)
+	}
+	in.conclude(p, e, main)
+	return p
+}
+
+// expandStray gives main what was registered on a value that is not known.
+func (in *interp) expandStray(main *app) {
+	if main == nil {
+		main = in.stray
+	}
+	if main == in.stray {
+		return
+	}
+	main.regs = append(main.regs, in.stray.regs...)
+	main.rules = append(main.rules, in.stray.rules...)
+	main.opened = append(main.opened, in.stray.opened...)
+}
+
+// write adds one app's routes below the path where it is mounted.
+func (in *interp) write(p *routes.Project, m mount) {
+	for _, r := range m.app.rules {
+		if !strings.HasPrefix(r.text, "/") {
+			in.open(r.at, m.prefix, "the rule %q does not begin with a slash", r.text)
+			continue
+		}
+		p.Routes = append(p.Routes, in.route(m, r))
+	}
+	for _, o := range m.app.opened {
+		in.open(o.at, m.prefix+o.prefix, "%s", o.reason)
+	}
+}
+
+func (in *interp) route(m mount, r *urlRule) routes.Route {
+	out := routes.Route{Rule: m.prefix + r.text, Methods: r.methods, Endpoint: r.endpoint, Host: r.host, Subdomain: r.subdomain,
+		StrictSlashes: r.strict == nil || *r.strict, MergeSlashes: r.merge == nil || *r.merge, Defaults: r.defaults, Source: routes.Static,
+		File: r.at.file, Line: r.at.line, WebSocket: r.webSocket, BuildOnly: r.buildOnly, Alias: r.alias, RedirectTo: r.redirectTo}
+	return out
+}
+
+func (in *interp) conclude(p *routes.Project, e Entry, main *app) {
+	if main == nil {
+		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "no Flask app was found from here; name it as module:object")
+	}
+	if in.exhausted {
+		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "the app takes more than %d steps to follow", in.limit)
+	}
+	p.Options = routes.Options{StrictSlashes: true, MergeSlashes: true, Werkzeug: in.opts.Werkzeug, Prefix: in.opts.Prefix}
+	if main != nil {
+		in.mapOptions(p, main)
+	}
+	p.Unresolved = narrowed(in.unresolved)
+	p.Complete = len(p.Unresolved) == 0
+	p.Routes = distinct(p.Routes)
+	for i := range p.Routes {
+		p.Routes[i].Converters = usedConverters(p.Routes[i].Rule, p.Options.Converters)
+	}
+}
+
+func (in *interp) mapOptions(p *routes.Project, main *app) {
+	p.Options.StrictSlashes = *in.mapFlag(main, "strict_slashes")
+	p.Options.MergeSlashes = *in.mapFlag(main, "merge_slashes")
+	p.Options.HostMatching = *in.mapFlag(main, "host_matching")
+	p.Options.Converters = in.converters(main)
+	sub, _ := main.obj.vars.get("subdomain_matching")
+	p.Options.SubdomainMatching = sub != nil && in.truth(sub) == yes
+	if v, ok := main.config.get("SERVER_NAME"); ok {
+		p.Options.ServerName = textOf(v)
+	}
+}
+
+// usedConverters are those of a rule's variables that the app defines.
+func usedConverters(rule string, all map[string]routes.Converter) map[string]routes.Converter {
+	var out map[string]routes.Converter
+	for _, v := range variables(rule) {
+		if c, ok := all[v.converter]; ok {
+			if out == nil {
+				out = map[string]routes.Converter{}
+			}
+			out[v.name] = c
+		}
+	}
+	return out
+}
+
+type variable struct{ converter, name string }
+
+// variables lists the <converter(args):name> of a rule.
+func variables(rule string) []variable {
+	var out []variable
+	for {
+		_, rest, ok := strings.Cut(rule, "<")
+		if !ok {
+			return out
+		}
+		body, after, ok := strings.Cut(rest, ">")
+		if !ok {
+			return out
+		}
+		rule = after
+		v := variable{name: body}
+		if i := strings.LastIndexByte(body, ':'); i >= 0 {
+			v = variable{converter: beforeByte(body[:i], '('), name: body[i+1:]}
+		}
+		out = append(out, v)
+	}
+}
+
+// distinct drops rules that were met twice, and sorts by nothing: the order of
+// registration is kept.
+func distinct(rs []routes.Route) []routes.Route {
+	type key struct {
+		rule, methods, endpoint, host, sub, file string
+		line                                     int
+		strict                                   bool
+	}
+	seen := map[key]bool{}
+	out := rs[:0]
+	for _, r := range rs {
+		k := key{r.Rule, strings.Join(r.Methods, ","), r.Endpoint, r.Host, r.Subdomain, r.File, r.Line, r.StrictSlashes}
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// literalPrefix is what stands before the first variable, cut at a slash.
+func literalPrefix(prefix string) string {
+	cut := beforeByte(prefix, '<')
+	if cut != prefix || !strings.HasSuffix(cut, "/") {
+		whole := cut == prefix
+		if i := strings.LastIndexByte(cut, '/'); !whole && i >= 0 {
+			cut = cut[:i]
+		}
+	}
+	cut = strings.TrimRight(cut, "/")
+	if !strings.HasPrefix(cut, "/") {
+		cut = "/" + cut
+	}
+	return cut
+}
+
+// narrowed drops entries that say the same.
+func narrowed(us []routes.Unresolved) []routes.Unresolved {
+	seen := map[routes.Unresolved]bool{}
+	out := []routes.Unresolved{}
+	for _, u := range us {
+		if !seen[u] {
+			seen[u] = true
+			out = append(out, u)
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool {
+		if out[i].File != out[j].File {
+			return out[i].File < out[j].File
+		}
+		return out[i].Line < out[j].Line
+	})
+	return out
+}
