@@ -187,7 +187,7 @@ func (e *Engine) accuse(now time.Time, o Observation) Outcome {
 	}
 	out := e.count(now, p, s, entry, kind, o.Evidence, standing)
 	s.account(d)
-	s.shrink(now, d)
+	s.shrink(now)
 	return out
 }
 

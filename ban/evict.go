@@ -84,12 +84,15 @@ func (s *shard) forget(e *entry) {
 	s.drop(e)
 }
 
-// shrink brings the dossiers back into their budget, sparing one: those with
-// the least evidence go first, then the details behind bans, then the bans
-// that end soonest.
-func (s *shard) shrink(now time.Time, spare *dossier) {
-	for s.bytes > s.budget && len(s.dossiers) > 1 {
-		d := s.least(now, spare)
+// shrink brings the dossiers back into their budget: those with the least
+// evidence go first, then the details behind bans, then past bans, then the
+// bans that end soonest. It may be the newest that goes.
+func (s *shard) shrink(now time.Time) {
+	for s.bytes > s.budget && len(s.dossiers) > 0 {
+		d := s.least(now, dossierSample)
+		if d.rank(now) >= tierPast && !d.trimmable(now) {
+			d = s.least(now, len(s.dossiers)) // rare: be sure that nothing less is left
+		}
 		if d.trim(now) {
 			s.account(d)
 			continue
@@ -100,19 +103,16 @@ func (s *shard) shrink(now time.Time, spare *dossier) {
 	}
 }
 
-// least returns the dossier of least rank among a few at random; details go
-// before bans do.
-func (s *shard) least(now time.Time, spare *dossier) *dossier {
+// least returns the dossier of least rank among n neighbours at random.
+func (s *shard) least(now time.Time, n int) *dossier {
 	var lowest *dossier
 	var least rank
-	for range dossierSample {
-		d := s.dossiers[s.pick(len(s.dossiers))]
-		if d == spare {
-			d = s.dossiers[(d.index+1)%len(s.dossiers)]
-		}
+	start := s.pick(len(s.dossiers))
+	for i := range min(n, len(s.dossiers)) {
+		d := s.dossiers[(start+i)%len(s.dossiers)]
 		r := d.rank(now)
 		if d.trimmable(now) {
-			r = tierBanned
+			r = tierPast // before all past bans
 		}
 		if lowest == nil || r < least {
 			lowest, least = d, r

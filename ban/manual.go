@@ -56,7 +56,7 @@ func (e *Engine) put(now time.Time, p *policy, k key, b Ban) {
 	d.ban, d.refusals, d.gate = &b, 0, nil
 	d.spent, d.tally = d.tally.pieces, tally{}
 	s.account(d)
-	s.shrink(now, d)
+	s.shrink(now)
 	s.mark(k, true)
 }
 

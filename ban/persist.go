@@ -122,7 +122,7 @@ func (e *Engine) restore(p *policy, r Record) {
 		d.ban, d.refusals, ban.Refusals = &ban, ban.Refusals, 0
 	}
 	s.account(d)
-	s.shrink(r.Last, d)
+	s.shrink(r.Last)
 }
 
 // pending is a client whose record is on its way to the store.

@@ -27,7 +27,8 @@ const (
 	boltSchema = 1
 	// lockWait is how long another process may take to let go of the file: a
 	// predecessor that is just ending.
-	lockWait = 2 * time.Second
+	lockWait  = 2 * time.Second
+	lockRetry = 20 * time.Millisecond
 )
 
 var (
@@ -40,10 +41,13 @@ var (
 // disk when it returns.
 type bolt struct {
 	db   *bbolt.DB
+	file *os.File // the database's, for its mode and lock
 	path string
 }
 
 var _ ban.Store = (*bolt)(nil)
+
+var errNewer = errors.New("it was written by a newer flask2ban")
 
 // corrupt marks errors that say that the file's content is damaged.
 type corrupt struct{ error }
@@ -87,11 +91,8 @@ func moveAside(path string) (string, error) {
 
 func openFile(path string) (*bolt, error) {
 	b := &bolt{path: path}
-	if err := guard(func() error { return b.open() }); err != nil {
-		if b.db != nil {
-			// A database that panicked may hold locks that Close waits for.
-			_ = guard(b.db.Close)
-		}
+	if err := guard(b.open); err != nil {
+		b.abandon()
 		return nil, b.explain(err)
 	}
 	return b, nil
@@ -100,30 +101,66 @@ func openFile(path string) (*bolt, error) {
 func (b *bolt) open() error {
 	var err error
 	b.db, err = bbolt.Open(b.path, 0o600, &bbolt.Options{
-		Timeout: lockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
+		Timeout: lockWait, FreelistType: bbolt.FreelistMapType, OpenFile: b.openFile,
 	})
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(b.path, 0o600); err != nil {
+	if err := b.file.Chmod(0o600); err != nil {
 		return err
 	}
-	if err := b.db.View(checkPages); err != nil {
+	if err := b.db.Update(b.prepare); err != nil {
 		return err
 	}
-	return b.db.Update(b.prepare)
+	return b.db.View(checkRecords)
 }
 
-// checkPages reads every page, so that damage shows now and not in the middle
-// of serving.
-func checkPages(tx *bbolt.Tx) error {
-	var first error
-	for err := range tx.Check() {
-		if first == nil {
-			first = corrupt{err}
+// openFile is how bbolt opens its file: it is locked and verified first.
+func (b *bolt) openFile(path string, flag int, mode os.FileMode) (*os.File, error) {
+	var err error
+	if b.file, err = os.OpenFile(path, flag, mode); err != nil {
+		return nil, err
+	}
+	if err := lock(b.file); err != nil {
+		return nil, err
+	}
+	if err := verify(b.file); err != nil {
+		return nil, corrupt{err}
+	}
+	return b.file, nil
+}
+
+// lock takes the lock that bbolt will take on the same descriptor.
+func lock(f *os.File) error {
+	for end := time.Now().Add(lockWait); ; time.Sleep(lockRetry) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		if time.Now().After(end) {
+			return bolterrors.ErrTimeout
 		}
 	}
-	return first
+}
+
+// abandon lets go of what a failed open has taken.
+func (b *bolt) abandon() {
+	if b.db != nil {
+		_ = guard(b.db.Close) // the error that led here is the one to tell
+	} else if b.file != nil {
+		_ = b.file.Close() // as above; bbolt may have closed it
+	}
+}
+
+// checkRecords decodes every record, so that damage shows now and not in the
+// middle of serving.
+func checkRecords(tx *bbolt.Tx) error {
+	return tx.Bucket(recordsBucket).ForEach(func(_, value []byte) error {
+		if _, err := texts(nil).decode(value); err != nil {
+			return corrupt{err}
+		}
+		return nil
+	})
 }
 
 // prepare makes what a new file lacks and refuses one of a later version.
@@ -144,18 +181,16 @@ func (b *bolt) prepare(tx *bbolt.Tx) error {
 		return corrupt{errors.New("its schema version is unreadable")}
 	}
 	if version > boltSchema {
-		return fmt.Errorf("it was written by a newer flask2ban (schema %d, this one knows %d): upgrade flask2ban, or move the file away and lose its bans", version, boltSchema)
+		return fmt.Errorf("%w (schema %d, this one knows %d): upgrade flask2ban, or move the file away and lose its bans", errNewer, version, boltSchema)
 	}
 	return nil
 }
 
-// damages are the errors by which bbolt says that a file isn't what it should
-// be.
-var damages = []error{bolterrors.ErrInvalid, bolterrors.ErrVersionMismatch, bolterrors.ErrChecksum}
-
-// explain says what a person can do about an error, and marks damage.
+// explain says what a person can do about an error, and marks damage: whatever
+// is neither the operating system's refusal nor a later version's file.
 func (b *bolt) explain(err error) error {
 	var damage corrupt
+	var errno syscall.Errno
 	switch {
 	case errors.As(err, &damage):
 		return err
@@ -163,17 +198,15 @@ func (b *bolt) explain(err error) error {
 		return fmt.Errorf("store %s is in use: another flask2ban runs with this state directory; stop it, or give this one another with --state", b.path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("store %s: %w; run as the user that owns it, or give another directory with --state", b.path, err)
+	case errors.As(err, &errno), errors.Is(err, errNewer):
+		return fmt.Errorf("store %s: %w", b.path, err)
+	default:
+		return corrupt{err}
 	}
-	for _, known := range damages {
-		if errors.Is(err, known) {
-			return corrupt{err}
-		}
-	}
-	return fmt.Errorf("store %s: %w", b.path, err)
 }
 
-// guard turns a panic into an error. Bbolt asserts its invariants by panics,
-// and reads by mmap, where a file that is too short is a memory fault.
+// guard turns a panic into an error: bbolt asserts its invariants by panics,
+// and a file that is cut off while it is mapped is a memory fault.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -186,11 +219,12 @@ func guard(f func() error) (err error) {
 
 // Load reads all records. One that can't be decoded is an error.
 func (b *bolt) Load(ctx context.Context, each func(ban.Record) error) error {
+	shared := texts{}
 	read := func(_, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r, err := decode(value)
+		r, err := shared.decode(value)
 		if err != nil {
 			return err
 		}

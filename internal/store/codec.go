@@ -101,8 +101,35 @@ func appendPieces(b []byte, pieces []ban.Piece) []byte {
 	return b
 }
 
-func decode(b []byte) (ban.Record, error) {
-	d := decoder{rest: b}
+func decode(b []byte) (ban.Record, error) { return texts{}.decode(b) }
+
+// texts are those that many records have in common (kinds, methods, reasons),
+// so that each is in memory once. A nil one makes all texts empty, for a check
+// that allocates little.
+type texts map[string]string
+
+// mostTexts bounds them, and shortText their length in bytes.
+const (
+	mostTexts = 1024
+	shortText = 64
+)
+
+func (t texts) of(b []byte) string {
+	if t == nil {
+		return ""
+	}
+	if s, ok := t[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(t) < mostTexts && len(s) <= shortText {
+		t[s] = s
+	}
+	return s
+}
+
+func (t texts) decode(b []byte) (ban.Record, error) {
+	d := decoder{rest: b, texts: t}
 	if v := d.byte(); d.err == nil && v != codecVersion {
 		return ban.Record{}, fmt.Errorf("record has encoding %d, this flask2ban knows %d", v, codecVersion)
 	}
@@ -130,8 +157,9 @@ const (
 
 // decoder reads fields until the first error, after which all are zero.
 type decoder struct {
-	rest []byte
-	err  error
+	rest  []byte
+	texts texts
+	err   error
 }
 
 func (d *decoder) fail(err error) {
@@ -181,7 +209,7 @@ func (d *decoder) time() time.Time {
 	return time.Unix(0, v).UTC()
 }
 
-func (d *decoder) text() string { return string(d.take(d.uvarint())) }
+func (d *decoder) text() string { return d.texts.of(d.take(d.uvarint())) }
 
 func (d *decoder) float() float64 {
 	if b := d.take(8); b != nil {
