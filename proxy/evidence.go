@@ -57,12 +57,12 @@ func Judge(verdict routes.Kind, said Testimony) ban.Kind {
 // testimony is the app's word on an exchange.
 func (x *exchange) testimony() Testimony {
 	switch {
-	case !x.asked:
+	case x.local == http.StatusNotFound:
 		// We answered on the strength of the app's own url_map.
 		return Lacks
 	case x.witness.Present:
 		return routingTestimony[x.witness.Routing]
-	case x.status == statusClientClosed && x.confirmed:
+	case x.asked && x.status == statusClientClosed && x.confirmed && !x.known():
 		// A client that leaves before the answer does not escape: the
 		// app's own url_map has spoken.
 		return Lacks
@@ -77,12 +77,13 @@ var routingTestimony = map[app.Routing]Testimony{
 	app.MethodNotAllowed: Refuses,
 }
 
-// observe tells the engine what the exchange says of the client.
-func (h *Handler) observe(x *exchange, r *http.Request) {
-	if x.decision.Refused() || x.failed || x.status == 0 {
+// observe tells the engine, once, what the exchange says of the client.
+func (h *Handler) observe(x *exchange) {
+	if x.judged || x.decision.Refused() || x.failed || x.status == 0 {
 		return
 	}
-	said := x.testimony()
+	x.judged = true
+	r, said := x.request, x.testimony()
 	o := ban.Observation{
 		Client: x.identity.Client,
 		Known:  x.known() || said == Has,
@@ -104,7 +105,11 @@ func (h *Handler) observe(x *exchange, r *http.Request) {
 		}
 	}
 	h.learn(x, r, said)
-	if out := h.Engine.Observe(x.start, o); out.Banned != nil {
+	out := h.Engine.Observe(x.start, o)
+	if out.Spared {
+		h.warnings.warn("spared:"+x.identity.Peer.String(), h.Clients.Warning(x.identity.Peer))
+	}
+	if out.Banned != nil {
 		h.banned(x, out.Banned)
 	}
 }

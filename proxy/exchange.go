@@ -40,6 +40,8 @@ type exchange struct {
 	upstream time.Duration // how long the app took
 	witness  app.Witness
 	failed   bool // the app gave no answer
+	judged   bool // observed
+	pended   bool // counted among the client's pending unknown paths
 
 	status int
 	bytes  int64
@@ -64,7 +66,8 @@ func exchangeOf(ctx context.Context) *exchange {
 // Header implements http.ResponseWriter.
 func (x *exchange) Header() http.Header { return x.writer.Header() }
 
-// WriteHeader notes the status and takes the app's testimony off the answer.
+// WriteHeader notes the status, takes the app's testimony off the answer, and
+// has the exchange judged: a ban holds before the client reads its cause.
 // Informational answers (RFC 9110 15.2) pass and are not the answer.
 func (x *exchange) WriteHeader(status int) {
 	if status < 200 && status != http.StatusSwitchingProtocols {
@@ -74,6 +77,7 @@ func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
 		x.testify(status, x.writer.Header())
+		x.handler.observe(x)
 	}
 	x.writer.WriteHeader(status)
 }

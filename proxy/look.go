@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -32,18 +34,62 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 	}
 }
 
-// ours says that we answer ourselves, without asking the app. A suspect's
-// unknown paths cost the app nothing where the app itself has confirmed the
-// table.
+// ours says that we answer ourselves, without asking the app. Where the app
+// itself has confirmed the table, a suspect's unknown paths cost it nothing,
+// and neither do those that a client sends faster than it is answered.
 func (x *exchange) ours() bool {
-	if x.local == 0 && x.decision.AnswerLocally && x.confirmed && x.verdict.Kind == routes.UnexpectedPath {
+	if x.local == 0 && x.confirmed && x.verdict.Kind == routes.UnexpectedPath &&
+		(x.decision.AnswerLocally || !x.pend()) {
 		x.local = http.StatusNotFound
 	}
 	return x.local != 0
 }
 
+// pending counts, by client, the requests for unknown paths that the app has
+// not answered yet. It holds no more entries than there are requests in
+// flight.
+type pending struct {
+	mu sync.Mutex
+	n  map[netip.Prefix]int
+}
+
+// maxPending is how many unknown paths of one client the app is asked at once:
+// with those answered before, no more than maxretry/2 of the default.
+const maxPending = 2
+
+// pend enters the exchange among its client's unknown paths; false where there
+// are too many.
+func (x *exchange) pend() bool {
+	p := &x.handler.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n[x.identity.Client] >= maxPending {
+		return false
+	}
+	if p.n == nil {
+		p.n = map[netip.Prefix]int{}
+	}
+	p.n[x.identity.Client]++
+	x.pended = true
+	return true
+}
+
+// unpend takes it out again.
+func (x *exchange) unpend() {
+	if !x.pended {
+		return
+	}
+	x.pended = false
+	p := &x.handler.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n[x.identity.Client]--; p.n[x.identity.Client] <= 0 {
+		delete(p.n, x.identity.Client)
+	}
+}
+
 // answer gives our own answer.
-func (h *Handler) answer(x *exchange, r *http.Request) {
+func (h *Handler) answer(x *exchange) {
 	switch x.local {
 	case http.StatusNotFound:
 		x.page(x.local, pageData{Title: "Not found", Text: "There is nothing at this address."})

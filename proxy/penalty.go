@@ -24,7 +24,7 @@ const (
 	tarpitTime = 20 * time.Second
 )
 
-func (h *Handler) refuse(x *exchange, r *http.Request) {
+func (h *Handler) refuse(x *exchange) {
 	d := x.decision
 	h.Metrics.Refused(string(d.Penalty), d.Rule)
 	serve, ok := penalties[d.Penalty]

@@ -70,6 +70,7 @@ type Handler struct {
 	ids      idSource
 	warnings onceLog
 	literals literals
+	pending  pending
 	tarpit   chan struct{}
 }
 
@@ -101,7 +102,8 @@ func New(c Config) (*Handler, error) {
 }
 
 // ServeHTTP is the way of one request: who asks, what for, may they, the
-// app's answer, what it says of the client.
+// app's answer. What the answer says of the client is observed as soon as its
+// header is known, before the client sees it (see exchange.WriteHeader).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.begin(w, r)
 	defer h.end(x)
@@ -117,15 +119,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	switch {
 	case x.decision.Refused():
-		h.refuse(x, r)
+		h.refuse(x)
 	case !h.wait(x):
 		// The client left while it was throttled.
 	case x.ours():
-		h.answer(x, r)
+		h.answer(x)
 	default:
-		h.forward(x, r)
+		h.forward(x)
 	}
-	h.observe(x, r)
 }
 
 // begin starts the exchange: everything known of this request and its answer.
@@ -140,8 +141,11 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 }
 
-// end counts and logs the exchange, also when the answer broke off.
+// end judges the exchange if nothing was answered, counts it and logs it, also
+// when the answer broke off.
 func (h *Handler) end(x *exchange) {
+	h.observe(x)
+	x.unpend()
 	h.Metrics.InFlight(-1)
 	elapsed := h.Now().Sub(x.start)
 	h.count(x, elapsed)
@@ -170,7 +174,8 @@ func (h *Handler) wait(x *exchange) bool {
 }
 
 // forward hands the request to the app and its answer to the client.
-func (h *Handler) forward(x *exchange, r *http.Request) {
+func (h *Handler) forward(x *exchange) {
+	r := x.request
 	if h.MaxBody > 0 {
 		if r.ContentLength > h.MaxBody {
 			x.page(http.StatusRequestEntityTooLarge, pageData{Title: "Request too large"})

@@ -23,7 +23,7 @@ type part struct {
 // run serves until ctx ends or a part fails. The public side ends first and
 // lets its requests finish; only then the app, the API and the engine end.
 func (s *service) run(ctx context.Context) error {
-	if err := s.engine.Load(ctx, s.store); err != nil {
+	if err := s.engine.Restore(ctx, s.store); err != nil {
 		return err
 	}
 	inner, err := s.innerParts(ctx)

@@ -75,28 +75,39 @@ func (t *Table) SetURLMap(m routes.URLMap) {
 	t.warn(t.rebuild())
 }
 
-// Learn adds a route that the app answered on though the table lacked it.
+// Learn adds a route that the app answered on though the table lacked it. A
+// rule that makes no table is reported and forgotten.
 func (t *Table) Learn(rule, method string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.IndexFunc(t.learned, func(r routes.Route) bool { return r.Rule == rule })
-	switch {
-	case i >= 0 && slices.Contains(t.learned[i].Methods, method):
+	before := t.learned
+	t.learned = withLearned(before, rule, method)
+	if len(before) > 0 && &t.learned[0] == &before[0] {
 		return
-	case i >= 0:
-		r := t.learned[i]
-		r.Methods = append(slices.Clone(r.Methods), method)
-		slices.Sort(r.Methods)
-		t.learned[i] = r
-	case len(t.learned) >= maxLearned:
-		return
-	default:
-		t.learned = append(t.learned, routes.Route{
-			Rule: rule, Methods: withHead(method), Source: routes.Learned,
-			StrictSlashes: true, MergeSlashes: true, Defaults: map[string]any{},
-		})
 	}
-	t.warn(t.rebuild())
+	if err := t.rebuild(); err != nil {
+		t.learned = before
+		t.warn(err)
+	}
+}
+
+// withLearned returns learned with a rule's method added: the same slice where
+// there is nothing to add or no room, else a new one.
+func withLearned(learned []routes.Route, rule, method string) []routes.Route {
+	i := slices.IndexFunc(learned, func(r routes.Route) bool { return r.Rule == rule })
+	switch {
+	case i >= 0 && slices.Contains(learned[i].Methods, method), i < 0 && len(learned) >= maxLearned:
+		return learned
+	case i >= 0:
+		next := slices.Clone(learned)
+		next[i].Methods = append(slices.Clone(next[i].Methods), method)
+		slices.Sort(next[i].Methods)
+		return next
+	}
+	return append(slices.Clone(learned), routes.Route{
+		Rule: rule, Methods: withHead(method), Source: routes.Learned,
+		StrictSlashes: true, MergeSlashes: true, Defaults: map[string]any{},
+	})
 }
 
 func withHead(method string) []string {

@@ -1,0 +1,441 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/metrics"
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+// rig is a Handler between a real client and a real upstream server.
+type rig struct {
+	handler *Handler
+	engine  *ban.Engine
+	front   *httptest.Server
+	asked   atomic.Int64 // requests that reached the upstream
+	tables  *fixedTable
+	app     *scriptedApp
+	now     atomic.Int64 // ns since the rig's epoch
+}
+
+// fixedTable is a table that only notes what it should learn.
+type fixedTable struct {
+	table     *routes.Table
+	confirmed bool
+	mu        sync.Mutex
+	learned   []string
+}
+
+func (f *fixedTable) Current() (*routes.Table, bool) { return f.table, f.confirmed }
+
+func (f *fixedTable) Learn(rule, method string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.learned = append(f.learned, method+" "+rule)
+}
+
+// scriptedApp takes its testimony from a header of the test's upstream, in the
+// place of the hook's.
+type scriptedApp struct{ down atomic.Bool }
+
+func (a *scriptedApp) Wait(ctx context.Context) error {
+	if !a.down.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (a *scriptedApp) Prepare(*http.Request, app.Forwarded) {}
+
+func (a *scriptedApp) Testify(_ int, h http.Header) app.Witness {
+	word := h.Get("X-Routing")
+	h.Del("X-Routing")
+	routing, ok := map[string]app.Routing{"found": app.Found, "lacks": app.NotFound, "method": app.MethodNotAllowed}[word]
+	w := app.Witness{Present: ok, Routing: routing}
+	if rule := h.Get("X-Rule"); rule != "" {
+		w.Rule = rule
+		h.Del("X-Rule")
+	}
+	return w
+}
+
+// helloRoutes is the table of examples/hello.
+var helloRoutes = []routes.Route{
+	{Rule: "/", Endpoint: "index"},
+	{Rule: "/user/<username>", Endpoint: "getuser"},
+	{Rule: "/<int:year>", Endpoint: "getyear"},
+	{Rule: "/post", Endpoint: "post", Methods: []string{"OPTIONS", "POST"}},
+}
+
+func newRig(t testing.TB, upstream http.HandlerFunc, change func(*Config, *ban.Config)) *rig {
+	t.Helper()
+	g := &rig{app: &scriptedApp{}}
+	back := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.asked.Add(1)
+		upstream(w, r)
+	}))
+	t.Cleanup(back.Close)
+	project := &routes.Project{App: "test", Complete: true, Options: routes.Options{StrictSlashes: true, MergeSlashes: true}}
+	for _, r := range helloRoutes {
+		if r.Methods == nil {
+			r.Methods = []string{"GET", "HEAD", "OPTIONS"}
+		}
+		r.StrictSlashes, r.MergeSlashes, r.Source = true, true, routes.Static
+		project.Routes = append(project.Routes, r)
+	}
+	table, err := routes.NewTable(routes.TableConfig{Project: project, Lists: routes.DefaultLists()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.tables = &fixedTable{table: table, confirmed: true}
+	clients, err := clientip.New(clientip.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(back.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := Config{
+		Clients: clients, Tables: g.tables, App: g.app, Upstream: at, Metrics: metrics.New("test"),
+		Hold: time.Second, Now: func() time.Time { return epoch.Add(time.Duration(g.now.Load())) },
+	}
+	var b ban.Config
+	if change != nil {
+		change(&c, &b)
+	}
+	if g.engine, err = ban.New(b); err != nil {
+		t.Fatal(err)
+	}
+	c.Engine = g.engine
+	if g.handler, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	g.front = httptest.NewServer(g.handler)
+	t.Cleanup(g.front.Close)
+	return g
+}
+
+// flask answers as the app of helloRoutes would, testimony included.
+func flask(w http.ResponseWriter, r *http.Request) {
+	switch p := r.URL.Path; {
+	case p == "/", strings.HasPrefix(p, "/user/"), p == "/2020":
+		w.Header().Set("X-Routing", "found")
+		io.WriteString(w, "fine")
+	case p == "/post" && r.Method != "POST":
+		w.Header().Set("X-Routing", "method")
+		w.WriteHeader(405)
+	default:
+		w.Header().Set("X-Routing", "lacks")
+		w.WriteHeader(404)
+	}
+}
+
+// do serves one request of a client, without a network between.
+func (g *rig) do(ip, method, target string, head ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, nil)
+	r.RemoteAddr = netip.AddrPortFrom(netip.MustParseAddr(ip), 4000).String()
+	for i := 0; i+1 < len(head); i += 2 {
+		r.Header.Set(head[i], head[i+1])
+	}
+	w := httptest.NewRecorder()
+	g.handler.ServeHTTP(w, r)
+	return w
+}
+
+func TestAttackerCostsTheAppLittle(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	for n, p := range []string{"/a", "/b", "/c", "/d", "/e", "/f", "/g"} {
+		w := g.do("192.0.2.1", "GET", p)
+		want := http.StatusNotFound
+		if n >= 5 {
+			want = http.StatusForbidden
+		}
+		if w.Code != want {
+			t.Errorf("request %d: %d, want %d", n+1, w.Code, want)
+		}
+	}
+	// From half of maxretry on, we answer unknown paths ourselves.
+	if n := g.asked.Load(); n != 3 {
+		t.Errorf("%d requests reached the app, want 3", n)
+	}
+	if w := g.do("192.0.2.2", "GET", "/"); w.Code != 200 || w.Body.String() != "fine" {
+		t.Errorf("another client: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAttackerWithManyConnections(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { <-release; flask(w, r) }, nil)
+	var group sync.WaitGroup
+	answers := make([]int, 40)
+	for n := range answers {
+		group.Go(func() { answers[n] = g.do("192.0.2.1", "GET", "/probe"+string(rune('A'+n))).Code })
+	}
+	// All but the two that the app was asked are answered without it.
+	deadline := time.Now().Add(10 * time.Second)
+	for len(g.engine.Bans(g.handler.Now())) == 0 && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	group.Wait()
+	if n := g.asked.Load(); n > maxPending {
+		t.Errorf("%d of 40 requests at once reached the app, want at most %d", n, maxPending)
+	}
+	if n := len(g.engine.Bans(g.handler.Now())); n != 1 {
+		t.Errorf("%d bans, want 1", n)
+	}
+	if left := len(g.handler.pending.n); left != 0 {
+		t.Errorf("%d clients are still counted as pending", left)
+	}
+}
+
+func TestHoneypathIsNotAsked(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	if w := g.do("192.0.2.1", "GET", "/.env"); w.Code != 404 {
+		t.Errorf("/.env: %d", w.Code)
+	}
+	if w := g.do("192.0.2.1", "GET", "/"); w.Code != 403 {
+		t.Errorf("after it: %d", w.Code)
+	}
+	if n := g.asked.Load(); n != 0 {
+		t.Errorf("the app was asked %d times", n)
+	}
+}
+
+func TestUnconfirmedTableNeverBansOnItsOwn(t *testing.T) {
+	t.Parallel()
+	// The app has everything that the table lacks.
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Routing", "found")
+		w.Header().Set("X-Rule", "/<anything>")
+	}, nil)
+	g.tables.confirmed = false
+	for n := range 40 {
+		if w := g.do("192.0.2.1", "GET", "/page"+string(rune('A'+n))); w.Code != 200 {
+			t.Fatalf("request %d: %d", n, w.Code)
+		}
+	}
+	g.do("192.0.2.1", "GET", "/.env")
+	if bans := g.engine.Bans(g.handler.Now()); len(bans) > 0 {
+		t.Errorf("banned for URLs that the app has: %v", bans)
+	}
+	if !slices.Contains(g.tables.learned, "GET /<anything>") {
+		t.Errorf("nothing learned: %v", g.tables.learned)
+	}
+}
+
+func TestAnswerWithoutTestimonyIsNoEvidence(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, nil)
+	g.tables.confirmed = false
+	for n := range 40 {
+		g.do("192.0.2.1", "GET", "/page"+string(rune('A'+n)))
+	}
+	if bans := g.engine.Bans(g.handler.Now()); len(bans) > 0 {
+		t.Errorf("banned on the table's word alone: %v", bans)
+	}
+}
+
+func TestClientThatHangsUpDoesNotEscape(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil)
+	for n := range 8 {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, "GET", "/scan"+string(rune('A'+n)), nil)
+		r.RemoteAddr = "192.0.2.1:4000"
+		before := g.asked.Load()
+		go func() {
+			for deadline := time.Now().Add(5 * time.Second); g.asked.Load() == before && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+		}()
+		g.handler.ServeHTTP(httptest.NewRecorder(), r)
+		cancel()
+	}
+	if n := len(g.engine.Bans(g.handler.Now())); n != 1 {
+		t.Errorf("%d bans, want 1", n)
+	}
+}
+
+func TestDebuggerIsRefused(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	if w := g.do("192.0.2.1", "GET", "/?__debugger__=yes&cmd=resource&f=debugger.js"); w.Code != 404 {
+		t.Errorf("%d, want 404", w.Code)
+	}
+	if n := g.asked.Load(); n != 0 {
+		t.Errorf("the app was asked")
+	}
+	g = newRig(t, flask, func(c *Config, _ *ban.Config) { c.AllowDebugger = true })
+	if w := g.do("192.0.2.1", "GET", "/?__debugger__=yes&cmd=resource&f=debugger.js"); w.Code != 200 {
+		t.Errorf("allowed, but %d", w.Code)
+	}
+}
+
+func TestUselessMethods(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	for range 10 {
+		if w := g.do("192.0.2.1", "TRACE", "/"); w.Code != 405 {
+			t.Errorf("TRACE: %d", w.Code)
+		}
+	}
+	if n := g.asked.Load(); n != 0 {
+		t.Errorf("the app was asked %d times", n)
+	}
+}
+
+func TestHostNames(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Hosts = []string{"App.example", "[::1]"} })
+	for host, want := range map[string]int{
+		"app.example": 200, "APP.EXAMPLE:8080": 200, "app.example.": 200, "[::1]:80": 200,
+		"evil.example": 421, "app.example.evil": 421, "": 421,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host, r.RemoteAddr = host, "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		g.handler.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
+func TestPagesSpeakTheClientsLanguage(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	if err := g.engine.Add(g.handler.Now(), ban.Ban{
+		Client: netip.MustParsePrefix("192.0.2.1/32"), Until: g.handler.Now().Add(time.Hour),
+		Reason: `<script>alert("x")</script>`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	html := g.do("192.0.2.1", "GET", "/")
+	if html.Code != 403 || html.Header().Get("Retry-After") != "3600" {
+		t.Errorf("%d, Retry-After %q", html.Code, html.Header().Get("Retry-After"))
+	}
+	body := html.Body.String()
+	if strings.Contains(body, "<script>") || !strings.Contains(body, "2026-01-01 01:00:00 UTC") || !strings.Contains(body, "192.0.2.1") {
+		t.Errorf("page: %s", body)
+	}
+	json := g.do("192.0.2.1", "GET", "/", "Accept", "application/json")
+	if !strings.Contains(json.Body.String(), `"status":403`) || json.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("JSON: %s", json.Body)
+	}
+	if head := g.do("192.0.2.1", "HEAD", "/"); head.Body.Len() != 0 || head.Code != 403 {
+		t.Errorf("HEAD: %d with %d bytes", head.Code, head.Body.Len())
+	}
+}
+
+func TestStartingApp(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Hold = 10 * time.Millisecond })
+	g.app.down.Store(true)
+	w := g.do("192.0.2.1", "GET", "/nowhere")
+	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), `http-equiv="refresh"`) {
+		t.Errorf("%d %q %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+	}
+	g.app.down.Store(false)
+	if w := g.do("192.0.2.1", "GET", "/"); w.Code != 200 {
+		t.Errorf("after the start: %d", w.Code)
+	}
+}
+
+func TestDeadUpstream(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, nil)
+	for n := range 10 {
+		if w := g.do("192.0.2.1", "GET", "/page"+string(rune('A'+n))); w.Code != 502 && w.Code != 404 {
+			t.Errorf("%d, want 502, or our 404", w.Code)
+		}
+	}
+	if w := g.do("192.0.2.2", "POST", "/post"); w.Code != 502 {
+		t.Errorf("POST: %d, want 502", w.Code)
+	}
+}
+
+func TestNewRefusesAnIncompleteConfig(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{}); err == nil {
+		t.Error("no error without anything")
+	}
+	g := newRig(t, flask, nil)
+	c := g.handler.Config
+	c.Upstream = &url.URL{Scheme: "http", Host: "h", Path: "/app"}
+	if _, err := New(c); err == nil || !strings.Contains(err.Error(), "--prefix") {
+		t.Errorf("upstream with a path: %v", err)
+	}
+}
+
+func TestPenalties(t *testing.T) {
+	t.Parallel()
+	for _, p := range []ban.Penalty{ban.Reject, ban.TooMany, ban.Drop, ban.Tarpit} {
+		if penalties[p] == nil {
+			t.Errorf("penalty %s has no function", p)
+		}
+	}
+	g := newRig(t, flask, func(_ *Config, b *ban.Config) { b.Penalty = ban.Drop })
+	g.do("192.0.2.1", "GET", "/.env")
+	defer func() {
+		if err, ok := recover().(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+			t.Errorf("drop did not abort: %v", err)
+		}
+	}()
+	g.do("192.0.2.1", "GET", "/")
+}
+
+// BenchmarkHandler is one good request through everything but the network:
+// the upstream answers from memory.
+func BenchmarkHandler(b *testing.B) {
+	g := newRig(b, flask, nil)
+	g.handler.reverse.Transport = memoryTransport{}
+	for name, target := range map[string]string{"forward": "/2020", "refused": "/"} {
+		b.Run(name, func(b *testing.B) {
+			r := httptest.NewRequest("GET", target, nil)
+			r.RemoteAddr = "192.0.2.1:4000"
+			if name == "refused" {
+				r.RemoteAddr = "192.0.2.9:4000"
+				g.engine.Add(g.handler.Now(), ban.Ban{Client: netip.MustParsePrefix("192.0.2.9/32"), Until: g.handler.Now().Add(time.Hour)})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				g.handler.ServeHTTP(nullWriter{http.Header{}}, r)
+			}
+		})
+	}
+}
+
+type memoryTransport struct{}
+
+func (memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Header: http.Header{"X-Routing": {"found"}}, Body: http.NoBody, Request: r}, nil
+}
+
+type nullWriter struct{ h http.Header }
+
+func (n nullWriter) Header() http.Header         { return n.h }
+func (n nullWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (n nullWriter) WriteHeader(int)             {}
