@@ -50,10 +50,10 @@ func (c *cli) bansAddCommand() *cobra.Command {
 		defer client.Close()
 		b, err := client.Ban(cmd.Context(), order)
 		if err != nil {
-			return fmt.Errorf("ban %s: %w", args[0], err)
+			return err
 		}
 		_, err = fmt.Fprintf(c.stdout, "%s is banned for %s, until %s\n",
-			ban.FormatClient(b.Client), span(time.Until(b.Until)), clock(b.Until))
+			ban.FormatClient(b.Client), span(b.Until.Sub(b.Since)), clock(b.Until))
 		return err
 	}
 	return cmd

@@ -17,7 +17,9 @@ func (c *cli) checkCommand() *cobra.Command {
 		Args:    arguments("CONFIG"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := config.Check(args[0]); err != nil {
-				return usage(err)
+				// One mistake a line and nothing before it: editors jump there.
+				fmt.Fprintln(c.stderr, err)
+				return &exitError{code: exitUsage}
 			}
 			_, err := fmt.Fprintf(c.stdout, "%s is valid\n", args[0])
 			return err

@@ -56,7 +56,7 @@ func writeStatus(w io.Writer, st admin.Status, paint func(colour, string) string
 	fmt.Fprintf(tw, "listening\t%s\n", strings.Join(st.Listen, ", "))
 	fmt.Fprintf(tw, "routes\t%s\n", describeRoutes(st.Routes))
 	j := st.Judging
-	fmt.Fprintf(tw, "clients\t%d tracked, %d suspects, %d requests held back now\n", j.Tracked, j.Suspects, j.Waiting)
+	fmt.Fprintf(tw, "clients\t%d tracked, %d suspects, %d requests held back now\n", j.Clients, j.Suspects, j.Waiting)
 	fmt.Fprintf(tw, "bans\t%d in force\n", j.Banned)
 	fmt.Fprintf(tw, "state\t%s\n", st.StateDir)
 	return tw.Flush()

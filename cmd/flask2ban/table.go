@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/pflag"
@@ -47,7 +48,10 @@ func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Proj
 		return nil, usage(err)
 	}
 	project, err := extract.Read(ctx, entry, o)
-	if err != nil {
+	switch {
+	case errors.Is(err, extract.ErrNoEntry):
+		return nil, usage(err)
+	case err != nil:
 		return nil, fmt.Errorf("read the routes of %s: %w", cfg.App, err)
 	}
 	return project, nil
