@@ -65,7 +65,8 @@ func (t *Table) explain(host, method, target string, websocket bool) Explanation
 	}
 	e.Path = path
 	if !mounted {
-		e.Verdict, e.Path = UnexpectedPath, Path(target)
+		e.Path = string(t.pathInfo(nil, r)[1:])
+		e.Verdict = t.elsewhere(e.Path).Kind
 		e.Why = "the app is mounted below " + t.options.Prefix
 		return e
 	}

@@ -73,7 +73,7 @@ func NewTable(c TableConfig) (*Table, error) {
 	t.compileRules()
 	t.retire(c.Retired)
 	for _, u := range t.unresolved {
-		t.open = append(t.open, strings.TrimRight(u.Prefix, "/"))
+		t.open = append(t.open, openPrefix(u.Prefix))
 	}
 	return t, nil
 }
@@ -219,7 +219,7 @@ func (t *Table) match(host, method, target string, websocket bool) Verdict {
 	// Nothing below keeps the path, so it may live in the buffer.
 	path, mounted := t.unmount(unsafe.String(unsafe.SliceData(*buf), len(*buf)))
 	if !mounted {
-		return Verdict{Kind: UnexpectedPath}
+		return t.elsewhere(string((*buf)[1:]))
 	}
 	return t.judge(host, method, path, websocket)
 }

@@ -24,6 +24,19 @@ func (t *Table) unexpected(s *search, path string) Verdict {
 	return Verdict{Kind: UnexpectedPath}
 }
 
+// elsewhere judges a path that is not below the app's prefix.
+func (t *Table) elsewhere(path string) Verdict {
+	switch {
+	case t.lists.benign(path):
+		return Verdict{Kind: Benign}
+	case t.lists.honeypath(path):
+		return Verdict{Kind: Honeypath}
+	case t.lists.subresource(path):
+		return Verdict{Kind: Benign}
+	}
+	return Verdict{Kind: UnexpectedPath}
+}
+
 // excused says that the table's word is no evidence for this path.
 func (t *Table) excused(s *search, path string) (Verdict, bool) {
 	for _, prefix := range t.open {
@@ -44,9 +57,19 @@ func (t *Table) excused(s *search, path string) (Verdict, bool) {
 	return Verdict{}, false
 }
 
-// below says that a path lies at or below a prefix without a slash at its end.
+// openPrefix is the text that the paths below an unresolved prefix begin with.
+func openPrefix(prefix string) string {
+	prefix, _, _ = strings.Cut(prefix, "<")
+	if strings.Trim(prefix, "/") == "" {
+		return ""
+	}
+	return prefix
+}
+
+// below says that a path lies at or below an unresolved prefix. A prefix need
+// not end where a segment does.
 func below(path, prefix string) bool {
-	return strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/')
+	return strings.HasPrefix(path, prefix) || path == strings.TrimRight(prefix, "/")
 }
 
 // linkTrail is the punctuation that mail and chat programs take into a link
