@@ -11,6 +11,7 @@ import (
 // string values in, and gives nodes the positions that gpython leaves out.
 type fixer struct {
 	l     *lowerer
+	first int // the statement's first token
 	depth int
 	limit int
 	deep  bool
@@ -18,17 +19,43 @@ type fixer struct {
 	line, start, end int
 }
 
-// at corrects one position. fallback is taken where gpython has none.
-func (f *fixer) at(pos *ast.Pos, fallback ast.Expr) {
-	if pos.Lineno == 0 && fallback != nil {
-		pos.Lineno, pos.ColOffset = fallback.GetLineno(), fallback.GetColOffset()
-		return
+// at corrects one position.
+func (f *fixer) at(pos *ast.Pos) {
+	f.set(pos, f.l.markAt(pos.Lineno, pos.ColOffset))
+}
+
+// set gives a position the place of a token; the statement's own where gpython
+// knew none.
+func (f *fixer) set(pos *ast.Pos, mark int) {
+	pos.Lineno, pos.ColOffset = f.lineCol(f.l.marks[max(mark, f.first)].off)
+}
+
+// trailing corrects the position of an attribute or a subscript.
+func (f *fixer) trailing(pos *ast.Pos) {
+	f.set(pos, f.l.primary(f.l.markAt(pos.Lineno, pos.ColOffset)))
+}
+
+// parenthesis returns the one that stands before what is called, where it must
+// have one: of a call with arguments gpython keeps no position. -1 for none.
+func (f *fixer) parenthesis(called ast.Expr) int {
+	switch called.(type) {
+	case *ast.BoolOp, *ast.BinOp, *ast.UnaryOp, *ast.IfExp, *ast.Lambda, *ast.Compare, *ast.Yield, *ast.YieldFrom:
+		mark := f.l.markAt(called.GetLineno(), called.GetColOffset())
+		if mark > 0 && f.l.out[f.l.marks[mark-1].out] == '(' {
+			return mark - 1
+		}
 	}
-	off := f.l.origin(pos.Lineno, pos.ColOffset)
-	if off < 0 {
-		off = f.l.marks[0].off
+	return -1
+}
+
+// braced corrects the position of what stands in braces: gpython gives that
+// of the first element.
+func (f *fixer) braced(pos *ast.Pos) {
+	mark := f.l.markAt(pos.Lineno, pos.ColOffset)
+	if mark > 0 && f.l.out[f.l.marks[mark].out] != '{' {
+		mark--
 	}
-	pos.Lineno, pos.ColOffset = f.lineCol(off)
+	f.set(pos, mark)
 }
 
 func (f *fixer) lineCol(off int) (int, int) {
@@ -45,34 +72,34 @@ func (f *fixer) lineCol(off int) (int, int) {
 func (f *fixer) stmt(s ast.Stmt) {
 	switch x := s.(type) {
 	case *ast.FunctionDef:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.arguments(x.Args)
 		f.expr(x.Returns)
 	case *ast.ClassDef:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.exprs(x.Bases)
 		f.keywords(x.Keywords)
 	case *ast.If:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Test)
 	case *ast.While:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Test)
 	case *ast.For:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Target)
 		f.expr(x.Iter)
 	case *ast.With:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		for _, item := range x.Items {
-			f.at(&item.Pos, nil)
+			f.at(&item.Pos)
 			f.expr(item.ContextExpr)
 			f.expr(item.OptionalVars)
 		}
 	case *ast.Try:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		for _, h := range x.Handlers {
-			f.at(&h.Pos, nil)
+			f.at(&h.Pos)
 			f.expr(h.ExprType)
 		}
 	default:
@@ -84,51 +111,51 @@ func (f *fixer) simple(s ast.Stmt) {
 	switch x := s.(type) {
 	case *ast.ExprStmt:
 		f.expr(x.Value)
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Assign:
 		f.exprs(x.Targets)
 		f.expr(x.Value)
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.AugAssign:
 		f.expr(x.Target)
 		f.expr(x.Value)
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Return:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Value)
 	case *ast.Delete:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.exprs(x.Targets)
 	case *ast.Raise:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Exc)
 		f.expr(x.Cause)
 	case *ast.Assert:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Test)
 		f.expr(x.Msg)
 	case *ast.Import:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.aliases(x.Names)
 	case *ast.ImportFrom:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.aliases(x.Names)
 	case *ast.Global:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Nonlocal:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Pass:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Break:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Continue:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	}
 }
 
 func (f *fixer) aliases(names []*ast.Alias) {
 	for _, a := range names {
-		f.at(&a.Pos, nil)
+		f.at(&a.Pos)
 	}
 }
 
@@ -140,7 +167,7 @@ func (f *fixer) exprs(list []ast.Expr) {
 
 func (f *fixer) keywords(list []*ast.Keyword) {
 	for _, k := range list {
-		f.at(&k.Pos, nil)
+		f.at(&k.Pos)
 		f.expr(k.Value)
 	}
 }
@@ -149,11 +176,11 @@ func (f *fixer) arguments(a *ast.Arguments) {
 	if a == nil {
 		return
 	}
-	f.at(&a.Pos, nil)
+	f.at(&a.Pos)
 	for _, list := range [][]*ast.Arg{a.Args, a.Kwonlyargs, {a.Vararg, a.Kwarg}} {
 		for _, arg := range list {
 			if arg != nil {
-				f.at(&arg.Pos, nil)
+				f.at(&arg.Pos)
 				f.expr(arg.Annotation)
 			}
 		}
@@ -203,20 +230,21 @@ func (f *fixer) expr(e ast.Expr) {
 func (f *fixer) trailer(e ast.Expr) {
 	switch x := e.(type) {
 	case *ast.Call:
+		mark := f.parenthesis(x.Func)
 		f.expr(x.Func)
 		f.exprs(x.Args)
 		f.keywords(x.Keywords)
-		x.Pos = ast.Pos{}
-		f.at(&x.Pos, x.Func)
+		x.Lineno, x.ColOffset = x.Func.GetLineno(), x.Func.GetColOffset()
+		if mark >= 0 {
+			f.set(&x.Pos, mark)
+		}
 	case *ast.Attribute:
+		f.trailing(&x.Pos)
 		f.expr(x.Value)
-		x.Pos = ast.Pos{}
-		f.at(&x.Pos, x.Value)
 	case *ast.Subscript:
+		f.trailing(&x.Pos)
 		f.expr(x.Value)
 		f.slice(x.Slice)
-		x.Pos = ast.Pos{}
-		f.at(&x.Pos, x.Value)
 	default:
 		f.atom(e)
 	}
@@ -225,34 +253,34 @@ func (f *fixer) trailer(e ast.Expr) {
 func (f *fixer) atom(e ast.Expr) {
 	switch x := e.(type) {
 	case *ast.Name:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Str:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		x.S = py.String(f.value(string(x.S)))
 	case *ast.Bytes:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		x.S = py.Bytes(f.value(string(x.S)))
 	case *ast.Num:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.NameConstant:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Ellipsis:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 	case *ast.Tuple:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.exprs(x.Elts)
 	case *ast.List:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.exprs(x.Elts)
 	case *ast.Set:
-		f.at(&x.Pos, nil)
+		f.braced(&x.Pos)
 		f.exprs(x.Elts)
 	case *ast.Dict:
-		f.at(&x.Pos, nil)
+		f.braced(&x.Pos)
 		f.exprs(x.Keys)
 		f.exprs(x.Values)
 	case *ast.Starred:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Value)
 	default:
 		f.operation(e)
@@ -262,33 +290,33 @@ func (f *fixer) atom(e ast.Expr) {
 func (f *fixer) operation(e ast.Expr) {
 	switch x := e.(type) {
 	case *ast.BoolOp:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.exprs(x.Values)
 	case *ast.BinOp:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Left)
 		f.expr(x.Right)
 	case *ast.UnaryOp:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Operand)
 	case *ast.Compare:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Left)
 		f.exprs(x.Comparators)
 	case *ast.IfExp:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Body)
 		f.expr(x.Test)
 		f.expr(x.Orelse)
 	case *ast.Lambda:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.arguments(x.Args)
 		f.expr(x.Body)
 	case *ast.Yield:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Value)
 	case *ast.YieldFrom:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Value)
 	default:
 		f.comprehension(e)
@@ -298,19 +326,19 @@ func (f *fixer) operation(e ast.Expr) {
 func (f *fixer) comprehension(e ast.Expr) {
 	switch x := e.(type) {
 	case *ast.ListComp:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Elt)
 		f.comprehensions(x.Generators)
 	case *ast.SetComp:
-		f.at(&x.Pos, nil)
+		f.braced(&x.Pos)
 		f.expr(x.Elt)
 		f.comprehensions(x.Generators)
 	case *ast.GeneratorExp:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Elt)
 		f.comprehensions(x.Generators)
 	case *ast.DictComp:
-		f.at(&x.Pos, nil)
+		f.braced(&x.Pos)
 		f.expr(x.Key)
 		f.expr(x.Value)
 		f.comprehensions(x.Generators)
@@ -320,15 +348,15 @@ func (f *fixer) comprehension(e ast.Expr) {
 func (f *fixer) slice(s ast.Slicer) {
 	switch x := s.(type) {
 	case *ast.Index:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Value)
 	case *ast.Slice:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		f.expr(x.Lower)
 		f.expr(x.Upper)
 		f.expr(x.Step)
 	case *ast.ExtSlice:
-		f.at(&x.Pos, nil)
+		f.at(&x.Pos)
 		for _, d := range x.Dims {
 			f.slice(d)
 		}

@@ -165,7 +165,7 @@ func (f *fScanner) tail(part *fPart, i int) int {
 		if end < 0 {
 			return -1
 		}
-		part.plain = part.plain && strings.TrimSpace(src[i+1:i+end]) == "s"
+		part.plain = strings.TrimSpace(src[i+1:i+end]) == "s"
 		i += end
 	}
 	switch {

@@ -13,10 +13,10 @@ import (
 // leaves this package.
 const required = "__required__"
 
-// mark ties a place in the lowered text to one in the source.
-type mark struct{ out, off int }
+// extent is how much was lowered.
+type extent struct{ out, marks, values, lines int }
 
-// lowerer writes one statement as Python 3.4.
+// lowerer writes statements as Python 3.4, one behind the other.
 type lowerer struct {
 	src   *source
 	toks  []token
@@ -24,10 +24,12 @@ type lowerer struct {
 	out   []byte
 	depth int    // brackets open in out
 	lines []int  // where lines of out begin
-	marks []mark // ascending
+	marks []mark // one for each token of out
+	opens []int  // marks of the brackets that are open
 	// values are the string literals: in out stands their index, so that
 	// gpython need not decode what we decode better.
 	values []string
+	start  extent // where the statement at hand begins
 	err    string
 	nest   int
 	used   int // tokens, those of fields included
@@ -48,10 +50,24 @@ const (
 // brackets: gpython matches numbers by regular expressions that cost by line.
 const wrapAt = 200
 
-func (l *lowerer) reset(src *source, from, to int) {
-	*l = lowerer{src: src, toks: l.toks[:0], out: l.out[:0], marks: l.marks[:0], values: l.values[:0], lines: append(l.lines[:0], 0)}
-	l.toks = l.tokenise(l.toks, from, to, 0)
-	l.n = len(l.toks)
+// clear forgets what was lowered.
+func (l *lowerer) clear() {
+	l.out, l.marks, l.values, l.lines = l.out[:0], l.marks[:0], l.values[:0], append(l.lines[:0], 0)
+}
+
+// begin takes the tokens of one statement, to be lowered behind what is there.
+func (l *lowerer) begin(from, to int) {
+	l.start = extent{len(l.out), len(l.marks), len(l.values), len(l.lines)}
+	l.opens, l.depth, l.nest, l.err, l.used = l.opens[:0], 0, 0, "", 0
+	l.toks = l.tokenise(l.toks[:0], from, to, 0)
+	l.i, l.n = 0, len(l.toks)
+}
+
+// undo takes back what was lowered since begin.
+func (l *lowerer) undo() {
+	e := l.start
+	l.out, l.marks, l.values, l.lines = l.out[:e.out], l.marks[:e.marks], l.values[:e.values], l.lines[:e.lines]
+	l.opens, l.depth = l.opens[:0], 0
 }
 
 // tokenise appends the tokens of a span.
@@ -101,15 +117,31 @@ func (l *lowerer) emit(text string, off int) {
 	if l.depth > 0 && len(l.out)-l.lines[len(l.lines)-1] > wrapAt {
 		l.newline()
 	}
-	l.marks = append(l.marks, mark{len(l.out), off})
+	m := mark{out: len(l.out), off: off, open: -1}
+	if len(text) == 1 {
+		m.open = l.bracket(text[0])
+	}
+	l.marks = append(l.marks, m)
 	l.out = append(l.out, text...)
 	l.out = append(l.out, ' ')
-	switch text {
-	case "(", "[", "{":
+}
+
+// bracket keeps account of a bracket that is about to be emitted, and returns
+// the mark of the one that it closes, or -1.
+func (l *lowerer) bracket(c byte) int {
+	switch c {
+	case '(', '[', '{':
 		l.depth++
-	case ")", "]", "}":
+		l.opens = append(l.opens, len(l.marks))
+	case ')', ']', '}':
 		l.depth--
+		if n := len(l.opens); n > 0 {
+			open := l.opens[n-1]
+			l.opens = l.opens[:n-1]
+			return open
+		}
 	}
+	return -1
 }
 
 func (l *lowerer) newline() {
@@ -124,30 +156,14 @@ func (l *lowerer) copyToken() {
 	l.i++
 }
 
-// origin is the source offset of a position in the lowered text, whose lines
-// count from 1; -1 where there is none.
-func (l *lowerer) origin(line, col int) int {
-	if line < 1 || line > len(l.lines) || len(l.marks) == 0 {
-		return -1
-	}
-	at := l.lines[line-1] + col
-	lo, hi := 0, len(l.marks)
-	for lo < hi {
-		if mid := (lo + hi) / 2; l.marks[mid].out <= at {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return l.marks[max(lo-1, 0)].off
-}
-
 // level is the state of one sequence: what is open in the current item.
 type level struct {
 	place     place
 	closeItem int  // parentheses to close at the item's end
 	closeAll  int  // at the sequence's end
 	itemStart bool // nothing of the item was read
+	target    bool // between the for and the in of a comprehension
+	starred   bool // an item of a subscript is unpacked, and no comma was read
 	operand   bool // the last token ended an operand
 	chain     int  // right-recursive constructs of the item
 	run       int  // prefix operators in a row
@@ -166,6 +182,9 @@ func (l *lowerer) sequence(p place, stops string) {
 		t := l.peek(0)
 		if t.kind == kindEOF || t.kind == kindOp && l.ends(t, stops) {
 			l.closeParens(v.closeItem+v.closeAll, t)
+			if v.starred && t.kind == kindOp { // x[*a] is x[(*a,)]
+				l.emit(",", t.start)
+			}
 			return
 		}
 		l.step(&v, t)
@@ -224,9 +243,12 @@ func (l *lowerer) operator(v *level, t token, first bool) {
 		l.group(text, operand)
 		v.operand, v.run = true, 0
 		return
+	case ";":
+		l.fail("unexpected ';'")
+		return
 	case ",":
 		l.closeParens(v.closeItem, t)
-		v.closeItem, v.chain, v.run, v.itemStart = 0, 0, 0, true
+		v.closeItem, v.chain, v.run, v.itemStart, v.starred = 0, 0, 0, true, false
 	case ":":
 		if v.place == inStatement {
 			l.annotation()
@@ -235,7 +257,7 @@ func (l *lowerer) operator(v *level, t token, first bool) {
 		l.closeParens(v.closeItem, t)
 		v.closeItem, v.chain = 0, 0
 	case "*", "**":
-		if first && l.unpacking(v, text, t) {
+		if first && !v.target && l.unpacking(v, text, t) {
 			return
 		}
 		v.chain += len(text) - 1
@@ -265,6 +287,7 @@ func (l *lowerer) unpacking(v *level, text string, t token) bool {
 		l.emit(map[string]string{"*": Star, "**": StarStar}[text], t.start)
 		l.emit("(", t.start)
 		v.closeItem++
+		v.starred = v.place == inSubscript
 	}
 	l.i++
 	return true
@@ -333,8 +356,11 @@ func (l *lowerer) name(v *level, t token) {
 		v.chain++
 	case "for":
 		v.loops++
+		v.target = true
 		l.closeParens(v.closeItem, t)
 		v.closeItem = 0
+	case "in":
+		v.target = false
 	case "yield":
 		l.copyToken()
 		if l.starAhead() {
@@ -447,8 +473,8 @@ func (l *lowerer) annotation() {
 		return
 	}
 	l.i = l.n
-	off := l.marks[0].off
-	l.out, l.marks, l.lines, l.depth = l.out[:0], l.marks[:0], l.lines[:1], 0
+	off := l.marks[l.start.marks].off
+	l.undo()
 	l.emit("pass", off)
 }
 
@@ -520,7 +546,8 @@ func (l *lowerer) number(t token) {
 	}
 	if len(text) > 3 && strings.ContainsAny(text, "eE") && text[1]|0x20 != 'x' {
 		if _, err := strconv.ParseFloat(strings.TrimRight(text, "jJ"), 64); err != nil {
-			text = "1e308" // CPython reads inf, gpython nothing
+			// CPython reads inf, gpython nothing.
+			text = "1e308" + text[len(strings.TrimRight(text, "jJ")):]
 		}
 	}
 	l.emit(text, t.start)

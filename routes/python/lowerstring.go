@@ -99,20 +99,27 @@ func (j *joiner) finish() {
 	l := j.l
 	l.emit(j.call, j.off)
 	l.emit("(", j.off)
+	comma := false
 	for i := 0; i < len(j.parts); {
-		if i > 0 {
-			l.emit(",", j.off)
-		}
-		if j.parts[i].field {
-			l.field(j.parts[i], j.off)
-			i++
-			continue
-		}
 		end := i
 		for end < len(j.parts) && !j.parts[end].field {
 			end++
 		}
-		j.literal(j.run(i, end))
+		text := j.run(i, end)
+		if comma && (text != "" || end == i) {
+			l.emit(",", j.off)
+		}
+		switch {
+		case text != "":
+			j.literal(text)
+		case end == i:
+			l.field(j.parts[i], j.off)
+			end++
+		default:
+			i = end
+			continue
+		}
+		comma = true
 		i = end
 	}
 	l.emit(")", j.off)

@@ -103,8 +103,9 @@ type Limits struct {
 	// what bounds time: about 1 µs each; default 1,000,000.
 	Tokens int
 	// Lazy leaves every Node and every decorator's Expr nil until
-	// [Stmt.Parse] is called. Splitting costs a fraction of parsing, so this
-	// is how a large project is read.
+	// [Stmt.Parse], or [ParseSuite] for several at once, is called. Reading
+	// all of 1000 lines takes about 4 ms, splitting 0.7 ms, splitting and
+	// parsing what is outside functions 1.4 ms.
 	Lazy bool
 }
 

@@ -25,7 +25,9 @@ func Parse(src []byte, o Limits) *Module {
 	sp.blocks = []block{{list: &m.Body}}
 	sp.run()
 	if !o.Lazy {
-		parseAll(m.Body)
+		p := s.parser()
+		p.parseAll(m.Body)
+		p.flush()
 	}
 	return m
 }
@@ -44,14 +46,6 @@ func ParseExpr(text string) ast.Expr {
 	return stmt.Value
 }
 
-func parseAll(list []*Stmt) {
-	for _, s := range list {
-		s.Parse()
-		parseAll(s.Body)
-		parseAll(s.Clauses)
-	}
-}
-
 // source is what the statements of one file share.
 type source struct {
 	text   string
@@ -60,7 +54,7 @@ type source struct {
 	module *Module
 	tokens int // that may still be handed to gpython
 	full   bool
-	reuse  *statementParser
+	reuse  *batch
 }
 
 func (s *source) problem(line int, format string, args ...any) {
