@@ -25,13 +25,15 @@ const other = "other"
 // counters is a CounterVec with one or two labels of bounded cardinality, whose
 // hot path is one look-up without allocation.
 type counters struct {
-	vec   *prometheus.CounterVec
-	limit int64
-	count atomic.Int64
-	known sync.Map // pair → prometheus.Counter
+	vec    *prometheus.CounterVec
+	labels int // 1 or 2
+	limit  int64
+	count  atomic.Int64
+	known  sync.Map // pair → prometheus.Counter
 }
 
-// pair are the values of a counter's labels, the second empty where it has one.
+// pair are the values of a counter's labels; with one label the second is not
+// used.
 type pair struct{ a, b string }
 
 func (c *counters) inc(a, b string) {
@@ -48,11 +50,7 @@ func (c *counters) inc(a, b string) {
 func (c *counters) first(p pair) prometheus.Counter {
 	if c.count.Add(1) > c.limit {
 		c.count.Add(-1)
-		p.a = other
-		if p.b != "" {
-			p.b = other
-		}
-		return c.of(p)
+		return c.of(pair{other, other})
 	}
 	known, loaded := c.known.LoadOrStore(p, c.of(p))
 	if loaded {
@@ -62,10 +60,8 @@ func (c *counters) first(p pair) prometheus.Counter {
 }
 
 func (c *counters) of(p pair) prometheus.Counter {
-	if p.b == "" {
-		return c.vec.WithLabelValues(label(p.a))
-	}
-	return c.vec.WithLabelValues(label(p.a), label(p.b))
+	values := []string{label(p.a), label(p.b)}
+	return c.vec.WithLabelValues(values[:c.labels]...)
 }
 
 // label makes a value that Prometheus takes: valid UTF-8 of bounded length.

@@ -79,14 +79,14 @@ func (m *Metrics) traffic() {
 }
 
 func (m *Metrics) judgement() {
-	m.evidence = counters{vec: m.counter("evidence_total", "Evidence against clients, by kind.", "kind"), limit: maxWords}
-	m.refused = counters{vec: m.counter("refused_total", "Requests refused, by penalty and rule.", "penalty", "rule"), limit: maxRules}
-	m.bans = counters{vec: m.counter("bans_total", "Bans decided, by rule.", "rule"), limit: maxRules}
+	m.evidence = counters{vec: m.counter("evidence_total", "Evidence against clients, by kind.", "kind"), labels: 1, limit: maxWords}
+	m.refused = counters{vec: m.counter("refused_total", "Requests refused, by penalty and rule.", "penalty", "rule"), labels: 2, limit: maxRules}
+	m.bans = counters{vec: m.counter("bans_total", "Bans decided, by rule.", "rule"), labels: 1, limit: maxRules}
 }
 
 func (m *Metrics) app() {
-	m.restarts = counters{vec: m.counter("app_restarts_total", "Restarts of the app, by reason.", "reason"), limit: maxWords}
-	m.exceptions = counters{vec: m.counter("app_exceptions_total", "Exceptions that the app did not handle, by type.", "type"), limit: maxExceptions}
+	m.restarts = counters{vec: m.counter("app_restarts_total", "Restarts of the app, by reason.", "reason"), labels: 1, limit: maxWords}
+	m.exceptions = counters{vec: m.counter("app_exceptions_total", "Exceptions that the app did not handle, by type.", "type"), labels: 1, limit: maxExceptions}
 }
 
 func (m *Metrics) buildInfo(version string) {
