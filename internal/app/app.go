@@ -5,7 +5,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -187,9 +186,3 @@ type ExitError struct {
 }
 
 func (e *ExitError) Error() string { return e.Reason }
-
-// Inspect asks the app for its url_map without serving: it is imported, or run
-// until it would bind, and then ended.
-func Inspect(ctx context.Context, c Config) (routes.URLMap, error) {
-	return inspect(ctx, c)
-}

@@ -1,0 +1,253 @@
+package app
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// GuardArg as a program's first argument means that [Guard] is wanted.
+const GuardArg = "flask2ban-guard"
+
+// The guard's descriptors, in the order of exec.Cmd.ExtraFiles from 3 on.
+const (
+	guardListener = 3 + iota
+	guardPipe
+	guardSettings
+	guardStdout
+	guardStderr
+	guardStatus
+)
+
+// orphanGrace is what processes get, between SIGTERM and SIGKILL, that the app
+// has left behind, or that have lost us.
+const orphanGrace = 500 * time.Millisecond
+
+// guardOrder is what the guard is to run; the first line of its input. The
+// environment stands here, not in a command line that everyone can read.
+type guardOrder struct {
+	Path    string              `json:"path"`
+	Argv    []string            `json:"argv"`
+	Env     []string            `json:"env"`
+	Dir     string              `json:"dir"`
+	As      *syscall.Credential `json:"as"`
+	Cleanup string              `json:"cleanup"`
+}
+
+// guardReport is one line of the guard's answer: the app's process, or why
+// there is none, or how it ended.
+type guardReport struct {
+	PID   int    `json:"pid,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Ended is set in the last report, Status is then wait(2)'s and Left
+	// counts the processes that the app left behind.
+	Ended  bool   `json:"ended,omitempty"`
+	Status uint32 `json:"status,omitempty"`
+	Left   int    `json:"left,omitempty"`
+}
+
+// Guard is the process between us and the app. It starts the app, is a
+// subreaper for whatever the app starts (PR_SET_CHILD_SUBREAPER: also for what
+// called setsid or forked twice), and ends all of it when the app ends, when
+// told, or when we die, which it sees as the end of its input. If the guard
+// itself dies, the kernel kills the app (PR_SET_PDEATHSIG), and we the rest.
+//
+// A program whose first argument is [GuardArg] must call Guard at once and
+// exit with its result.
+func Guard(args []string) int {
+	// The kernel sends the death signal when the thread ends that started
+	// the app (golang/go#27505); and only Guard ends this one.
+	runtime.LockOSThread()
+	// A terminal's ^C and systemd's SIGTERM to the whole group are our
+	// business. Notify, not Ignore: the app would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	g := &guard{status: os.NewFile(guardStatus, "status"), input: bufio.NewReader(os.Stdin)}
+	if err := g.run(); err != nil {
+		g.report(guardReport{Error: err.Error()})
+		return 1
+	}
+	return 0
+}
+
+// guard is the state of the guard process.
+type guard struct {
+	status *os.File
+	input  *bufio.Reader
+	order  guardOrder
+	pid    int
+	once   sync.Once
+}
+
+func (g *guard) run() error {
+	line, err := g.input.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("read the order: %w", err)
+	}
+	if err := json.Unmarshal(line, &g.order); err != nil {
+		return fmt.Errorf("read the order: %w", err)
+	}
+	defer g.cleanUp()
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	if err := g.start(); err != nil {
+		return err
+	}
+	g.report(guardReport{PID: g.pid})
+	go g.obey()
+	g.reap()
+	return nil
+}
+
+// cleanUp removes the hook's directory, and nothing else that an order could
+// name.
+func (g *guard) cleanUp() {
+	if strings.HasPrefix(g.order.Cleanup, os.TempDir()) {
+		os.RemoveAll(g.order.Cleanup)
+	}
+}
+
+// start executes the app as the leader of its own session.
+func (g *guard) start() error {
+	for fd, blocks := range map[int]bool{guardListener: false, guardPipe: false, guardStdout: true, guardStderr: true} {
+		if err := unix.SetNonblock(fd, !blocks); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	g.pid, err = syscall.ForkExec(g.order.Path, g.order.Argv, &syscall.ProcAttr{
+		Dir:   g.order.Dir,
+		Env:   g.environment(),
+		Files: appFiles(null.Fd()),
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: g.order.As},
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", g.order.Path, err)
+	}
+	for fd := guardListener; fd < guardStatus; fd++ {
+		unix.Close(fd) // else we would keep the app's output open
+	}
+	return nil
+}
+
+func (g *guard) environment() []string {
+	env := g.order.Env
+	for i, entry := range env {
+		if entry == gunicornPID {
+			env[i] = "GUNICORN_PID=" + strconv.Itoa(os.Getpid())
+		}
+	}
+	return env
+}
+
+// appFiles arranges the descriptors as the app gets them.
+func appFiles(null uintptr) []uintptr {
+	files := make([]uintptr, pipeFD+1)
+	for i := range files {
+		files[i] = ^uintptr(0)
+	}
+	files[0], files[1], files[2] = null, guardStdout, guardStderr
+	files[settingsFD], files[listenerFD], files[pipeFD] = guardSettings, guardListener, guardPipe
+	return files
+}
+
+func (g *guard) report(r guardReport) {
+	line, err := json.Marshal(r)
+	if err == nil {
+		g.status.Write(append(line, '\n'))
+	}
+}
+
+// obey reads orders: "signal N" goes to the app's process group, "kill" and
+// the end of input end everything.
+func (g *guard) obey() {
+	for {
+		line, err := g.input.ReadString('\n')
+		if err != nil {
+			g.endAll(orphanGrace)
+			return
+		}
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "signal":
+			if n, err := strconv.Atoi(rest); err == nil {
+				syscall.Kill(-g.pid, syscall.Signal(n))
+			}
+		case "kill":
+			g.endAll(0)
+		}
+	}
+}
+
+// reap waits for every process below us until none is left. When the app's
+// first process has ended, the others are ended too.
+func (g *guard) reap() {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return // ECHILD: nothing is left
+		}
+		if pid == g.pid {
+			left := len(descendants(processes(), os.Getpid()))
+			g.report(guardReport{PID: pid, Ended: true, Status: uint32(status), Left: left})
+			if left > 0 {
+				go g.endAll(orphanGrace)
+			}
+		}
+	}
+}
+
+// endAll ends all that is below us, however it hides: SIGTERM, then after
+// grace SIGKILL until nothing is left. It is done once; a later call with no
+// grace comes on top.
+func (g *guard) endAll(grace time.Duration) {
+	if grace == 0 {
+		g.killAll()
+		return
+	}
+	g.once.Do(func() {
+		signalAll(syscall.SIGTERM)
+		for end := time.Now().Add(grace); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			if len(descendants(processes(), os.Getpid())) == 0 {
+				return
+			}
+		}
+		g.killAll()
+	})
+}
+
+// killAll repeats, for what is killed may just have forked.
+func (g *guard) killAll() {
+	for signalAll(syscall.SIGKILL) > 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// signalAll signals every process below us and says how many there were. A
+// stopped process is woken: it would not see SIGTERM.
+func signalAll(sig syscall.Signal) int {
+	pids := descendants(processes(), os.Getpid())
+	for _, pid := range pids {
+		syscall.Kill(pid, sig)
+		syscall.Kill(pid, syscall.SIGCONT)
+	}
+	return len(pids)
+}

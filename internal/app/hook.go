@@ -1,0 +1,143 @@
+package app
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// hookFiles run inside the app's process; see hook/sitecustomize.py.
+//
+//go:embed hook/*.py hook/flask2ban_hook/*.py
+var hookFiles embed.FS
+
+const (
+	hookVariable = "FLASK2BAN_HOOK"
+	// runnerFile serves "module:object".
+	runnerFile = "flask2ban_run.py"
+)
+
+// The app's descriptors. High, because wrapper scripts use low ones.
+const (
+	settingsFD = 197
+	listenerFD = 198
+	pipeFD     = 199
+)
+
+// ownVariables make Python write each line at once and dump its stacks when
+// asked. The hook takes them out again, where the operator hadn't set them.
+var ownVariables = []string{"PYTHONUNBUFFERED", "PYTHONFAULTHANDLER"}
+
+// writeHook puts the hook into a new directory that the app's user can read.
+func writeHook() (dir string, err error) {
+	dir, err = os.MkdirTemp("", "flask2ban-")
+	if err != nil {
+		return "", fmt.Errorf("write the hook: %w", err)
+	}
+	if err := writeHookTo(dir); err != nil {
+		os.RemoveAll(dir)
+		return "", fmt.Errorf("write the hook: %w", err)
+	}
+	return dir, nil
+}
+
+func writeHookTo(dir string) error {
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	return fs.WalkDir(hookFiles, "hook", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(dir, strings.TrimPrefix(name, "hook"))
+		if entry.IsDir() {
+			return makeReadable(path)
+		}
+		data, err := hookFiles.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o644)
+	})
+}
+
+// makeReadable makes a directory for all to read, whatever our umask.
+func makeReadable(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
+}
+
+// settings are what the hook is told; see hook/flask2ban_hook/settings.py.
+type settings struct {
+	listenerInode, pipeInode      uint64
+	requestHeader, responseHeader string
+	proxyFix, debugger, inspect   bool
+	remove                        []string
+}
+
+// file is the settings in memory, for the app to read as settingsFD. They have
+// no name in the file system and stand in no environment.
+func (s settings) file() (*os.File, error) {
+	fd, err := unix.MemfdCreate("flask2ban", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), "settings")
+	if _, err := f.WriteString(s.String()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// String is the form that the hook reads: one name=value a line.
+func (s settings) String() string {
+	bit := func(set bool) string {
+		if set {
+			return "1"
+		}
+		return "0"
+	}
+	return fmt.Sprintf("listener=%d\nlistener_inode=%d\npipe=%d\npipe_inode=%d\nrequest_header=%s\nresponse_header=%s\n"+
+		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nremove=%s\n",
+		listenerFD, s.listenerInode, pipeFD, s.pipeInode, s.requestHeader, s.responseHeader,
+		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), strings.Join(s.remove, " "))
+}
+
+// hookEnv adds to env what starts the hook, and what hands the socket over
+// where no hook can run (python -E, -I): the servers' own variables. The guard
+// fills in its process id, which gunicorn takes for its previous master's.
+func hookEnv(env []string, dir string) (withHook, own []string) {
+	paths := dir
+	if old := getEnv(env, "PYTHONPATH"); old != "" {
+		paths += string(filepath.ListSeparator) + old
+	}
+	env = setEnv(env, "PYTHONPATH", paths)
+	env = setEnv(env, hookVariable, fmt.Sprint(settingsFD))
+	for _, name := range ownVariables {
+		if getEnv(env, name) == "" {
+			env = append(env, name+"=1")
+			own = append(own, name)
+		}
+	}
+	return append(env,
+		"WERKZEUG_RUN_MAIN=true",
+		fmt.Sprintf("WERKZEUG_SERVER_FD=%d", listenerFD),
+		fmt.Sprintf("UVICORN_FD=%d", listenerFD),
+		fmt.Sprintf("GUNICORN_FD=%d", listenerFD),
+		gunicornPID,
+	), own
+}
+
+// gunicornPID stands where the guard puts its own process id.
+const gunicornPID = "GUNICORN_PID=guard"

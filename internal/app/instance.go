@@ -1,0 +1,207 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/flask2ban/flask2ban/routes"
+)
+
+const (
+	readyPoll = 20 * time.Millisecond
+	// hookPatience is how long an instance that accepts may take until the
+	// hook says so: a server that the hook doesn't know never does.
+	hookPatience = 500 * time.Millisecond
+	// readersPatience is for the last output of processes that are gone.
+	readersPatience = time.Second
+)
+
+// instance is one start of the app.
+type instance struct {
+	*child
+	app      *App
+	started  time.Time
+	hookSeen atomic.Bool
+	wasBound atomic.Bool
+	served   chan struct{} // closed when the hook has reported the url_map
+	urlMap   routes.URLMap // the first report, once served is closed
+	serve    sync.Once
+	errors   tail
+	readers  sync.WaitGroup
+	exited   chan exit
+}
+
+var _ listener = (*instance)(nil)
+
+// launchInstance starts the app once.
+func (a *App) launchInstance() (*instance, error) {
+	order, err := a.order()
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.spawner.spawn(order)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{child: c, app: a, started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1)}
+	i.readAll()
+	go func() { i.exited <- c.waitExit() }()
+	return i, nil
+}
+
+// readAll reads what the app writes, until all of it has ended.
+func (i *instance) readAll() {
+	mark := fmt.Sprintf("app[%d] | ", i.pid)
+	i.readers.Go(func() { readPipe(i.pipe, i) })
+	i.readers.Go(func() {
+		o := i.output(mark)
+		o.each = func(string) {}
+		o.read(i.stdout)
+	})
+	i.readers.Go(func() {
+		trace := &tracebackReader{report: i.logged, now: time.Now}
+		o := i.output(mark)
+		o.each = func(line string) {
+			if !isRequestLine(line) {
+				i.errors.add(line)
+			}
+			trace.line(line)
+		}
+		o.read(i.stderr)
+		trace.end()
+	})
+}
+
+func (i *instance) output(mark string) *output {
+	o := &output{to: i.app.output, mark: mark}
+	if i.app.config.HideRequests {
+		o.hide = isRequestLine
+	}
+	return o
+}
+
+// finish returns when nothing of the instance is left and all it wrote has
+// been read.
+func (i *instance) finish(e exit) {
+	i.waitGone(e)
+	overdue := time.AfterFunc(readersPatience, i.closeReaders)
+	i.readers.Wait()
+	overdue.Stop()
+	i.closeReaders()
+}
+
+func (i *instance) closeReaders() {
+	i.pipe.Close()
+	i.stdout.Close()
+	i.stderr.Close()
+}
+
+// awaitReady returns nil when the app accepts on our socket and the hook, if
+// there is one, has reported.
+func (i *instance) awaitReady(ctx context.Context) error {
+	if err := i.awaitAccept(ctx); err != nil {
+		return err
+	}
+	if !i.hookSeen.Load() {
+		return nil
+	}
+	select {
+	case <-i.served:
+	case <-time.After(hookPatience):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// awaitAccept puts one connection into the queue and returns when the queue
+// gets shorter: then somebody accepts. No byte is sent, so no request is seen.
+func (i *instance) awaitAccept(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", i.app.Addr())
+	if err != nil {
+		return fmt.Errorf("ask the app's socket: %w", err)
+	}
+	defer conn.Close()
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for peak := 0; ; {
+		n, err := i.app.socket.queued()
+		if err != nil {
+			return err
+		}
+		if n < peak || n == 0 {
+			return nil
+		}
+		peak = n
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends the instance: SIGTERM to its process group, after grace SIGKILL to
+// all that is left. It returns when the first process has ended.
+func (i *instance) stop(grace time.Duration) exit {
+	i.signal(syscall.SIGTERM)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case e := <-i.exited:
+		return e
+	case <-timer.C:
+	}
+	i.app.history.note(fmt.Sprintf("the app did not end within %s of SIGTERM", grace), "killed it")
+	i.kill()
+	return <-i.exited
+}
+
+// What the hook says.
+
+func (i *instance) hooked(string) { i.hookSeen.Store(true) }
+
+func (i *instance) bound(server string, tls bool) {
+	i.wasBound.Store(true)
+	i.app.tls.Store(tls)
+	i.app.history.set(func(s *State) { s.Launcher = "hook" })
+	i.app.log.Debug("the app's server has our socket", "server", server, "pid", i.pid)
+}
+
+func (i *instance) serving(u routes.URLMap) {
+	i.app.tellURLMap(u)
+	i.serve.Do(func() {
+		i.urlMap = u
+		close(i.served)
+	})
+}
+
+func (i *instance) begun(id string) { i.app.begun.add(id, time.Now()) }
+
+func (i *instance) raised(e Exception) {
+	i.app.tell(func() { i.app.exceptions.fromHook(e) })
+}
+
+// logged is told of an exception in the log.
+func (i *instance) logged(e Exception) {
+	patience := logPatience
+	if !i.hookSeen.Load() {
+		patience = 0
+	}
+	time.AfterFunc(patience, func() {
+		i.app.tell(func() { i.app.exceptions.fromLog(e) })
+	})
+}
+
+func (i *instance) problem(where, text string) {
+	if where == "begin" || where == "lost" {
+		i.app.begun.blind(time.Now())
+	}
+	i.app.log.Warn("a part of the hook does not work in this app", "where", where, "error", text)
+}

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sweepTimeout bounds how long we wait for killed orphans to be gone: a
+// process in uninterruptible sleep must not hold a restart up.
+const sweepTimeout = 5 * time.Second
+
+// adopt makes us the parent of processes whose guard has died.
+func adopt() error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+}
+
+// reapOrphans takes the zombies away that we have adopted, or got as PID 1 of
+// a container, until ctx ends. Children that someone started with os/exec are
+// in our session and are left to them.
+func reapOrphans(ctx context.Context) {
+	died := make(chan os.Signal, 1)
+	signal.Notify(died, syscall.SIGCHLD)
+	defer signal.Stop(died)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-died:
+		}
+		for _, p := range adopted() {
+			if p.state == 'Z' {
+				syscall.Wait4(p.pid, nil, syscall.WNOHANG, nil)
+			}
+		}
+	}
+}
+
+// adopted are our children that we did not start: each app leads a session of
+// its own, and so do those of its processes that left it.
+func adopted() []process {
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return nil
+	}
+	var found []process
+	for _, p := range processes() {
+		if p.parent == os.Getpid() && p.session != session {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// killOrphans ends all that a dead guard has left to us.
+func killOrphans() {
+	for end := time.Now().Add(sweepTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		left := 0
+		for _, p := range adopted() {
+			if p.state == 'Z' {
+				syscall.Wait4(p.pid, nil, syscall.WNOHANG, nil)
+				continue
+			}
+			left++
+			syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+		if left == 0 {
+			return
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package app
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// hookPipeSize lets the app announce some ten thousand requests while we do
+// something else.
+const hookPipeSize = 1 << 20
+
+// child is a running guard with the app below it.
+type child struct {
+	pid     int
+	guard   *exec.Cmd
+	control *os.File // orders to the guard; its end means our death
+	status  *bufio.Reader
+	// pipe, stdout and stderr are what the app writes. They end when all of
+	// the app's processes have ended.
+	pipe, stdout, stderr *os.File
+	statusFile           *os.File
+}
+
+// spawner is what every start of the app has in common.
+type spawner struct {
+	self     string
+	socket   *socket
+	settings settings
+}
+
+// pipes are the pairs between us, the guard and the app.
+type pipes struct {
+	ours, theirs map[string]*os.File
+}
+
+// openPipes makes pipes; those named "control" are written by us, all others
+// read.
+func openPipes(names ...string) (pipes, error) {
+	p := pipes{ours: map[string]*os.File{}, theirs: map[string]*os.File{}}
+	for _, name := range names {
+		r, w, err := os.Pipe()
+		if err != nil {
+			p.closeAll()
+			return pipes{}, err
+		}
+		p.ours[name], p.theirs[name] = r, w
+		if name == "control" {
+			p.ours[name], p.theirs[name] = w, r
+		}
+	}
+	return p, nil
+}
+
+func closeFiles(files map[string]*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+func (p pipes) closeAll() {
+	closeFiles(p.ours)
+	closeFiles(p.theirs)
+}
+
+// spawn starts the guard and with it the app.
+func (s *spawner) spawn(order guardOrder) (*child, error) {
+	p, err := openPipes("control", "status", "pipe", "stdout", "stderr")
+	if err != nil {
+		return nil, fmt.Errorf("start the app: %w", err)
+	}
+	c, err := s.startGuard(order, p)
+	closeFiles(p.theirs)
+	if err != nil {
+		closeFiles(p.ours)
+		return nil, fmt.Errorf("start the app: %w", err)
+	}
+	if err := c.begin(order); err != nil {
+		c.control.Close()
+		c.guard.Wait()
+		closeFiles(p.ours)
+		return nil, fmt.Errorf("start the app: %w", err)
+	}
+	return c, nil
+}
+
+func (s *spawner) startGuard(order guardOrder, p pipes) (*child, error) {
+	if err := s.socket.repair(); err != nil {
+		return nil, err
+	}
+	listening, err := s.socket.file()
+	if err != nil {
+		return nil, err
+	}
+	defer listening.Close()
+	told, err := s.settingsFor(p.theirs["pipe"])
+	if err != nil {
+		return nil, err
+	}
+	defer told.Close()
+	cmd := exec.Command(s.self, GuardArg)
+	cmd.Env = []string{} // the guard needs none, and shows none
+	cmd.Stdin = p.theirs["control"]
+	cmd.Stderr = p.theirs["stderr"] // a guard that panics says so there
+	cmd.ExtraFiles = []*os.File{listening, p.theirs["pipe"], told, p.theirs["stdout"], p.theirs["stderr"], p.theirs["status"]}
+	// In our session, so that it isn't taken for an orphan, but in a group
+	// of its own, so that a terminal's ^C ends us first.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the guard %s: %w", s.self, err)
+	}
+	return &child{
+		guard: cmd, control: p.ours["control"], statusFile: p.ours["status"], status: bufio.NewReader(p.ours["status"]),
+		pipe: p.ours["pipe"], stdout: p.ours["stdout"], stderr: p.ours["stderr"],
+	}, nil
+}
+
+func (s *spawner) settingsFor(pipe *os.File) (*os.File, error) {
+	fd := int(pipe.Fd())
+	// More than an unprivileged user may have: then the default must do.
+	unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, hookPipeSize)
+	told := s.settings
+	told.listenerInode = s.socket.inode
+	var err error
+	if told.pipeInode, err = inodeOf(fd); err != nil {
+		return nil, err
+	}
+	return told.file()
+}
+
+// begin gives the order and takes the app's process id.
+func (c *child) begin(order guardOrder) error {
+	line, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	if _, err := c.control.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("order the guard: %w", err)
+	}
+	report, err := c.report()
+	if err != nil {
+		return err
+	}
+	if report.Error != "" {
+		return errors.New(report.Error)
+	}
+	c.pid = report.PID
+	return nil
+}
+
+func (c *child) report() (guardReport, error) {
+	line, err := c.status.ReadBytes('\n')
+	if err != nil {
+		return guardReport{}, fmt.Errorf("the guard has ended: %w", err)
+	}
+	var report guardReport
+	err = json.Unmarshal(line, &report)
+	return report, err
+}
+
+// signal sends to the app's process group, through the guard, which knows
+// whether the process id is still the app's.
+func (c *child) signal(sig syscall.Signal) { fmt.Fprintf(c.control, "signal %d\n", sig) }
+
+// kill ends all of the app's processes at once.
+func (c *child) kill() { c.control.WriteString("kill\n") }
+
+// exit is how the app's first process ended.
+type exit struct {
+	status syscall.WaitStatus
+	// left counts processes that it left behind.
+	left int
+	// guardDied is set where the guard ended first.
+	guardDied bool
+}
+
+// waitExit returns when the app's first process has ended.
+func (c *child) waitExit() exit {
+	report, err := c.report()
+	if err != nil {
+		return exit{guardDied: true, status: syscall.WaitStatus(syscall.SIGKILL)}
+	}
+	return exit{status: syscall.WaitStatus(report.Status), left: report.Left}
+}
+
+// waitGone returns when nothing of the app is left.
+func (c *child) waitGone(e exit) {
+	c.guard.Wait()
+	if e.guardDied {
+		killOrphans()
+	}
+	c.control.Close()
+	c.statusFile.Close()
+}
+
+// code is the exit code as a shell gives it.
+func (e exit) code() int {
+	if e.status.Signaled() {
+		return 128 + int(e.status.Signal())
+	}
+	return e.status.ExitStatus()
+}
+
+func (e exit) String() string {
+	var text []string
+	switch {
+	case e.guardDied:
+		text = append(text, "its guard process was killed")
+	case e.status.Signaled():
+		text = append(text, "signal: "+e.status.Signal().String())
+	default:
+		text = append(text, fmt.Sprintf("exit status %d", e.status.ExitStatus()))
+	}
+	if e.left > 0 {
+		text = append(text, fmt.Sprintf("%d of its processes were left", e.left))
+	}
+	return strings.Join(text, "; ")
+}

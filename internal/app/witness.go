@@ -1,0 +1,137 @@
+package app
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// secrets are the names of the two headers between us and the hook, new with
+// each start of ours: who doesn't know them can neither say where a request
+// came from nor read what the app's routing said.
+type secrets struct {
+	request, response string // in canonical form
+}
+
+func newSecrets() secrets { return secrets{request: secretName(), response: secretName()} }
+
+// secretName is "F2b-" and 128 random bits. crypto/rand doesn't fail.
+func secretName() string {
+	var random [16]byte
+	rand.Read(random[:])
+	return http.CanonicalHeaderKey("F2b-" + hex.EncodeToString(random[:]))
+}
+
+// Prepare writes the secret header that tells the hook who asks.
+func (a *App) Prepare(out *http.Request, f Forwarded) {
+	out.Header[a.secrets.request] = []string{forwardedValue(f)}
+}
+
+// forwardedValue is id, client, scheme and host, separated by blanks.
+func forwardedValue(f Forwarded) string {
+	client := ""
+	if f.Client.IsValid() {
+		client = f.Client.Unmap().WithZone("").String()
+	}
+	return word(f.ID) + " " + client + " " + word(f.Scheme) + " " + word(f.Host)
+}
+
+// word is s without what would end it or break the header. A host that has
+// such characters is no host.
+func word(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) >= 0 {
+		return ""
+	}
+	return s
+}
+
+// Witness takes the hook's header off h, which goes on to the client, and
+// returns what it says.
+func (a *App) Witness(h http.Header) Witness {
+	values, ok := h[a.secrets.response]
+	if !ok {
+		return Witness{}
+	}
+	delete(h, a.secrets.response)
+	if len(values) == 0 {
+		return Witness{}
+	}
+	return parseWitness(values[len(values)-1])
+}
+
+// routings are the letters of the hook's testimony (hook/flask2ban_hook/witness.py).
+var routings = map[string]Routing{"U": Unrouted, "F": Found, "N": NotFound, "M": MethodNotAllowed, "R": Redirect}
+
+func parseWitness(value string) Witness {
+	letter, rest, _ := strings.Cut(value, " ")
+	routing, known := routings[letter]
+	if !known {
+		return Witness{}
+	}
+	rule, rest, _ := strings.Cut(rest, " ")
+	endpoint, exception, _ := strings.Cut(rest, " ")
+	return Witness{
+		Present: true, Routing: routing,
+		Rule: unquote(rule), Endpoint: unquote(endpoint), Exception: unquote(exception),
+	}
+}
+
+func unquote(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	if plain, err := url.PathUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// begunKept is how many announced requests are remembered.
+const begunKept = 16384
+
+// begunLog remembers which requests the app has begun to read. It can prove
+// only that one was not begun, and only while nothing newer is forgotten.
+type begunLog struct {
+	mu      sync.Mutex
+	at      map[string]time.Time
+	ring    [begunKept]string
+	next    int
+	forgot  time.Time // when the newest forgotten id was announced
+	blindTo time.Time // until when the hook's word is not complete
+}
+
+func newBegunLog() *begunLog { return &begunLog{at: map[string]time.Time{}} }
+
+func (l *begunLog) add(id string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old := l.ring[l.next]; old != "" {
+		if at := l.at[old]; at.After(l.forgot) {
+			l.forgot = at
+		}
+		delete(l.at, old)
+	}
+	l.ring[l.next] = id
+	l.next = (l.next + 1) % begunKept
+	l.at[id] = now
+}
+
+// blind says that up to now requests may have begun without our knowing.
+func (l *begunLog) blind(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.blindTo = now
+}
+
+func (l *begunLog) maybe(id string, since time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, begun := l.at[id]; begun {
+		return true
+	}
+	return !since.After(l.forgot) || !since.After(l.blindTo)
+}
