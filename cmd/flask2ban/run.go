@@ -170,7 +170,7 @@ func (o *observer) Exception(e app.Exception) {
 // State implements app.Observer.
 func (o *observer) State(st app.State) {
 	for ; o.restarts < st.Restarts; o.restarts++ {
-		o.service.metrics.Restarted(orText(st.Cause, "crash"))
+		o.service.metrics.Restarted("crash")
 	}
 	o.service.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
 }

@@ -127,7 +127,7 @@ func (s *service) openRoutes(ctx context.Context) error {
 
 func (s *service) openEngine(ctx context.Context) error {
 	var err error
-	if s.store, err = store.Open(ctx, s.config.Store, s.dir); err != nil {
+	if s.store, err = store.Open(ctx, s.config.Store, s.dir, store.WithLog(s.log)); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.store.Close)
