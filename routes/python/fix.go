@@ -14,7 +14,7 @@ type fixer struct {
 	first int // the statement's first token
 	depth int
 	limit int
-	deep  bool
+	err   string // why the tree cannot be used
 	// the last line looked up, which the next position is mostly on
 	line, start, end int
 }
@@ -46,6 +46,29 @@ func (f *fixer) parenthesis(called ast.Expr) int {
 		}
 	}
 	return -1
+}
+
+// arity is how many arguments the calls have that lowering makes.
+var arity = map[ast.Identifier]int{Walrus: 2, Star: 1, StarStar: 1}
+
+// marker refuses what looks like a call of lowering and is none, so that those
+// who read the tree need not check: `f(**)`, or a program with such a name.
+func (f *fixer) marker(call *ast.Call) {
+	name, ok := call.Func.(*ast.Name)
+	if !ok {
+		return
+	}
+	n, ok := arity[name.Id]
+	if !ok {
+		return
+	}
+	if len(call.Args) != n || len(call.Keywords) > 0 {
+		f.err = "invalid use of " + string(name.Id)
+		return
+	}
+	if _, isName := call.Args[0].(*ast.Name); name.Id == Walrus && !isName {
+		f.err = "invalid use of :="
+	}
 }
 
 // braced corrects the position of what stands in braces: gpython gives that
@@ -217,9 +240,9 @@ func (f *fixer) expr(e ast.Expr) {
 		return
 	}
 	if f.depth++; f.depth > f.limit {
-		f.deep = true
+		f.err = "expression nested too deeply"
 	}
-	if !f.deep {
+	if f.err == "" {
 		f.trailer(e)
 	}
 	f.depth--
@@ -230,6 +253,7 @@ func (f *fixer) expr(e ast.Expr) {
 func (f *fixer) trailer(e ast.Expr) {
 	switch x := e.(type) {
 	case *ast.Call:
+		f.marker(x)
 		mark := f.parenthesis(x.Func)
 		f.expr(x.Func)
 		f.exprs(x.Args)

@@ -50,6 +50,7 @@ func (l *lowerer) starred(end, off int) {
 
 // simple lowers a statement without a suite.
 func (l *lowerer) simple(off int) {
+	l.header = false
 	first := l.peek(0)
 	word := ""
 	if first.kind == kindName {

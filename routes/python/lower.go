@@ -30,6 +30,7 @@ type lowerer struct {
 	// gpython need not decode what we decode better.
 	values []string
 	start  extent // where the statement at hand begins
+	header bool   // it is a header or a decorator
 	err    string
 	nest   int
 	used   int // tokens, those of fields included
@@ -58,7 +59,7 @@ func (l *lowerer) clear() {
 // begin takes the tokens of one statement, to be lowered behind what is there.
 func (l *lowerer) begin(from, to int) {
 	l.start = extent{len(l.out), len(l.marks), len(l.values), len(l.lines)}
-	l.opens, l.depth, l.nest, l.err, l.used = l.opens[:0], 0, 0, "", 0
+	l.opens, l.depth, l.nest, l.err, l.used, l.header = l.opens[:0], 0, 0, "", 0, true
 	l.toks = l.tokenise(l.toks[:0], from, to, 0)
 	l.i, l.n = 0, len(l.toks)
 }
@@ -467,6 +468,10 @@ func (l *lowerer) skipGroup() {
 // annotation drops `: T` of an assignment; without a value the statement is
 // a pass.
 func (l *lowerer) annotation() {
+	if !l.annotates() {
+		l.fail("unexpected ':'")
+		return
+	}
 	l.i++
 	if eq := l.find("="); eq >= 0 {
 		l.i = eq
@@ -476,6 +481,24 @@ func (l *lowerer) annotation() {
 	off := l.marks[l.start.marks].off
 	l.undo()
 	l.emit("pass", off)
+}
+
+// annotates says whether what stands before the colon at hand can be annotated.
+func (l *lowerer) annotates() bool {
+	if l.i == 0 || l.header || keywords[l.text(l.toks[0])] {
+		return false
+	}
+	depth := 0
+	for _, t := range l.toks[:l.i] {
+		text := l.text(t)
+		if t.kind == kindOp {
+			depth += bracketStep(text)
+		}
+		if depth == 0 && (text == "=" || text == ":") {
+			return false
+		}
+	}
+	return true
 }
 
 // params lowers parameters up to stop: without `/` and trailing commas, each

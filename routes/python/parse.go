@@ -182,8 +182,8 @@ func (p *batch) fill(e entry, node ast.Stmt) {
 	f.stmt(node)
 	value, isExpr := node.(*ast.ExprStmt)
 	switch {
-	case f.deep:
-		p.opaque(e, "expression nested too deeply")
+	case f.err != "":
+		p.opaque(e, f.err)
 	case e.decorator == nil:
 		e.stmt.Node = node
 	case isExpr:
