@@ -245,10 +245,11 @@ func (in *interp) moduleAttr(m *module, name string) value {
 	if sub := in.importSub(m, name); sub != nil {
 		return sub
 	}
-	if m.model {
+	get, dynamic := m.vars.get("__getattr__")
+	if m.model && !dynamic {
 		return &external{path: m.name + "." + name, parent: &external{path: m.name}, name: name}
 	}
-	if get, ok := m.vars.get("__getattr__"); ok {
+	if dynamic {
 		return in.callValue(get, &call{args: []value{name}})
 	}
 	if name == "__dict__" {

@@ -104,7 +104,8 @@ func (in *interp) suspect(e *ast.Call, fn value, c *call, decorator bool) {
 		case *unknown:
 			in.openSuspect(name, c, none{}, "it is not known what ."+name+"() is called on: "+f.why)
 		case *external:
-			if !registersNothing(f.path) {
+			first, _ := c.get(0, "rule")
+			if !registersNothing(f.path) && (name == "register_blueprint" || startsWithSlash(first)) {
 				in.openSuspect(name, c, f.prefixGiven(), f.path+" may register a route")
 			}
 		}

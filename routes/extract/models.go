@@ -53,37 +53,8 @@ func (in *interp) modelTable() map[string]value {
 		return newPath(in, &call{args: c.args[min(1, len(c.args)):], kw: c.kw})
 	}}})
 	delete(in.pure, "pathlib.Path")
-	t["__flask2ban__.open_below"] = &native{name: "open_below", call: openBelow}
-	t["__flask2ban__.openapi"] = &native{name: "openapi", call: openAPI}
-	t["__flask2ban__.view_methods"] = &native{name: "view_methods", call: viewMethodNames}
-	t["__flask2ban__.pairs"] = &native{name: "pairs", call: nothing}
+	for name, f := range modelPrimitives() {
+		t["__flask2ban__."+name] = &native{name: name, call: f}
+	}
 	return t
-}
-
-// openBelow lets a model say that anything may be registered:
-// open_below(app_or_blueprint, prefix, reason).
-func openBelow(in *interp, c *call) value {
-	reason := textOf(c.or(2, "reason", ""))
-	for _, t := range in.targetsIn(c.or(0, "target", none{})) {
-		for _, p := range prefixes(c.or(1, "prefix", "")) {
-			t.addOpening(opening{in.here(), p.text, reason})
-		}
-	}
-	return none{}
-}
-
-// viewMethodNames gives a model the methods of a class-based view, as a list.
-func viewMethodNames(in *interp, c *call) value {
-	cls, ok := c.or(0, "cls", none{}).(*class)
-	if !ok {
-		return &seq{open: true}
-	}
-	out := newSeq(listSeq)
-	for _, m := range httpMethods {
-		if _, _, ok := cls.find(m); ok {
-			out.items = append(out.items, m)
-		}
-	}
-	out.open = cls.foreign
-	return out
 }

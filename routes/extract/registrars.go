@@ -16,16 +16,83 @@ var models embed.FS
 
 // registrars maps the modules of known extensions to their models.
 var registrars = map[string]string{
-	"flask_restful":  "flask_restful",
-	"flask_restx":    "flask_restx",
-	"flask_restplus": "flask_restx",
+	"apiflask":                    "apiflask",
+	"connexion":                   "connexion",
+	"dash":                        "one_path",
+	"flasgger":                    "flasgger",
+	"flask_admin":                 "flask_admin",
+	"flask_admin.base":            "flask_admin",
+	"flask_admin.contrib.*":       "flask_admin",
+	"flask_admin.model":           "flask_admin",
+	"flask_apispec":               "one_path",
+	"flask_apispec.extension":     "one_path",
+	"flask_avatars":               "static_files",
+	"flask_bootstrap":             "static_files",
+	"flask_ckeditor":              "static_files",
+	"flask_classful":              "flask_classful",
+	"flask_classy":                "flask_classful",
+	"flask_colorpicker":           "static_files",
+	"flask_dance.consumer":        "flask_dance",
+	"flask_dance.contrib.*":       "flask_dance",
+	"flask_debugtoolbar":          "flask_debugtoolbar",
+	"flask_dropzone":              "static_files",
+	"flask_graphql":               "flask_graphql",
+	"flask_healthcheck":           "one_path",
+	"flask_jsonrpc":               "one_path",
+	"flask_jsonrpc.app":           "one_path",
+	"flask_monitoringdashboard":   "one_path",
+	"flask_openapi3":              "flask_openapi3",
+	"flask_profiler":              "one_path",
+	"flask_pydantic_spec":         "one_path",
+	"flask_reggie":                "flask_reggie",
+	"flask_restful":               "flask_restful",
+	"flask_restless":              "one_path",
+	"flask_restplus":              "flask_restx",
+	"flask_restx":                 "flask_restx",
+	"flask_rest_api":              "flask_smorest",
+	"flask_reuploaded":            "flask_uploads",
+	"flask_security":              "flask_security",
+	"flask_share":                 "static_files",
+	"flask_sitemap":               "one_path",
+	"flask_smorest":               "flask_smorest",
+	"flask_socketio":              "flask_socketio",
+	"flask_sse":                   "flask_sse",
+	"flask_swagger_ui":            "flask_swagger_ui",
+	"flask_themes":                "flask_themes2",
+	"flask_themes2":               "flask_themes2",
+	"flask_toastr":                "static_files",
+	"flask_uploads":               "flask_uploads",
+	"flask_user":                  "one_path",
+	"graphene_file_upload.flask":  "flask_graphql",
+	"graphql_server.flask":        "flask_graphql",
+	"healthcheck":                 "one_path",
+	"prometheus_flask_exporter":   "prometheus_flask_exporter",
+	"prometheus_flask_exporter.*": "prometheus_flask_exporter",
+	"spectree":                    "one_path",
+	"specsynthase.specbuilder":    "specsynthase",
+	"strawberry.flask.views":      "flask_graphql",
 }
+
+// modelledPackages are the packages of which a model says what they register.
+var modelledPackages = func() map[string]bool {
+	set := map[string]bool{}
+	for name := range registrars {
+		top, _, _ := strings.Cut(name, ".")
+		set[top] = true
+	}
+	return set
+}()
 
 // knownModule is the model of an extension's module.
 func knownModule(name string) (string, bool) {
 	file, ok := registrars[name]
-	if !ok {
-		return "", false
+	for at := name; !ok; {
+		i := strings.LastIndexByte(at, '.')
+		if i < 0 {
+			return "", false
+		}
+		at = at[:i]
+		file, ok = registrars[at+".*"]
 	}
 	src, err := models.ReadFile("known/" + file + ".py")
 	return string(src), err == nil
@@ -54,7 +121,7 @@ func (in *interp) loadModel(name, src string) *module {
 func registersNothing(path string) bool {
 	top, _, _ := strings.Cut(path, ".")
 	top = strings.TrimRight(top, "()[]")
-	return isStdlib(top) || harmlessPackages[top]
+	return isStdlib(top) || harmlessPackages[top] || modelledPackages[top]
 }
 
 func isStdlib(name string) bool { return stdlibModules[name] }

@@ -21,7 +21,7 @@ func (in *interp) project(e Entry) *routes.Project {
 	in.settleProblems()
 	in.expandStray(main)
 	in.expandAll(main)
-	p := &routes.Project{App: e.App, Lint: in.lint}
+	p := &routes.Project{App: e.App, Lint: in.lint, Routes: []routes.Route{}}
 	for _, m := range w.apps {
 		in.write(p, m)
 	}

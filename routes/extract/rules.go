@@ -295,7 +295,7 @@ func textAttr(o *object, name string) (string, bool) {
 // none; false where the view is not known.
 func (in *interp) viewMethods(set map[string]bool, view value) bool {
 	for _, v := range alternatives(view) {
-		if u, ok := v.(*unknown); ok && u != nil {
+		if hidesMethods(v) {
 			return false
 		}
 		own, ok := in.viewAttr(v, "methods")
@@ -311,4 +311,15 @@ func (in *interp) viewMethods(set map[string]bool, view value) bool {
 		set["GET"] = true
 	}
 	return true
+}
+
+// hidesMethods says that v may be a view with methods of its own.
+func hidesMethods(v value) bool {
+	switch v := v.(type) {
+	case *unknown:
+		return true
+	case *external:
+		return !strings.HasPrefix(v.path, "flask.") && !strings.HasPrefix(v.path, "werkzeug.")
+	}
+	return false
 }
