@@ -57,10 +57,12 @@ with --diff where the app lost a route.`,
 	cmd.Flags().BoolVar(&v.runtime, "runtime", false, "run the app until it would serve, and ask it as well")
 	cmd.Flags().BoolVar(&v.lint, "lint", false, "print what is doubtful about the routes instead")
 	cmd.Flags().StringVar(&v.old, "diff", "", "print what changed since the `file` that --format json wrote instead")
-	cmd.MarkFlagsMutuallyExclusive("lint", "diff", "format")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if c.routeFormats()[v.format] == nil {
+		switch f := cmd.Flags(); {
+		case c.routeFormats()[v.format] == nil:
 			return usagef("--format %s: want one of %s", v.format, strings.Join(formats, ", "))
+		case v.lint && v.old != "" || f.Changed("format") && (v.lint || v.old != ""):
+			return usagef("--format, --lint and --diff: each prints something else, choose one")
 		}
 		cfg, err := load(c, args[0])
 		if err != nil {

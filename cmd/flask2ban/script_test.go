@@ -25,6 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"flask2ban": func() {
+			if len(os.Args) > 1 && os.Args[1] == app.GuardArg {
+				os.Exit(app.Guard(os.Args[2:]))
+			}
 			// As a plain user, whoever runs the tests: state is below $HOME.
 			c := &cli{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 			os.Exit(c.run(context.Background(), os.Args[1:]))
@@ -98,6 +101,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("TZ", "UTC")
 			e.Setenv("HELLO", hello(t))
+			e.Setenv("PYTHON", "/usr/bin/python3")           // Debian's, with its Flask
+			e.Setenv("FLASK2BAN_PYTHON", "/usr/bin/python3") // not a slow shim on PATH
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "exits": exits},
