@@ -290,6 +290,13 @@ if __name__ == "__main__":
 // checkHello asks everything that the hook should say of the hello app.
 func checkHello(t *testing.T, r *running) {
 	t.Helper()
+	checkApp(t, r, false)
+}
+
+// checkApp also knows that in debug mode Flask lets exceptions through to the
+// server, whose answer has no witness.
+func checkApp(t *testing.T, r *running, debug bool) {
+	t.Helper()
 	want := []struct {
 		path    string
 		status  int
@@ -303,6 +310,9 @@ func checkHello(t *testing.T, r *running) {
 	}
 	for _, w := range want {
 		got := r.get(w.path)
+		if debug && w.status == 500 {
+			w.witness = Witness{}
+		}
 		if got.status != w.status || got.witness != w.witness {
 			t.Errorf("%s: got %d %+v, want %d %+v", w.path, got.status, got.witness, w.status, w.witness)
 		}

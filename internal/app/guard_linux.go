@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
@@ -100,6 +101,9 @@ func (g *guard) run() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
 	}
+	// What flask2ban itself was started with is not the app's business. An
+	// error means a kernel before 5.11: then those stay open, as always.
+	unix.CloseRange(guardStatus+1, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 	if err := g.start(); err != nil {
 		return err
 	}

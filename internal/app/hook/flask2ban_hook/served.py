@@ -192,15 +192,14 @@ def main_globals():
 
 
 def named_by_main():
-    """The Flask app of the program, by flask run's conventions: what is called
-    app or application, else the only one there is. None where undecided."""
+    """The Flask app that the program calls app or application, as flask run
+    looks for it; None where it has none, or not yet."""
     known = main_globals()
     for name in ("app", "application"):
         found = look_inside(known[name]).flask if callable(known.get(name)) else None
         if found is not None:
             return found
-    apps = {id(value): value for value in list(known.values()) if is_flask(value)}
-    return list(apps.values())[0] if len(apps) == 1 else None
+    return None
 
 
 def only_one():
