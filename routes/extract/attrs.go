@@ -89,6 +89,14 @@ func (in *interp) classAttr(c *class, name string) (value, bool) {
 		return scopeDict(c.vars), true
 	}
 	v, _, ok := c.find(name)
+	if !ok && c.meta != nil {
+		if v, _, ok = c.meta.find(name); ok {
+			if _, isFunction := v.(*function); isFunction {
+				return &bound{c, v}, true
+			}
+		}
+		return v, ok
+	}
 	if !ok {
 		return nil, false
 	}

@@ -13,33 +13,43 @@ type arm struct {
 	line int
 	test ast.Expr
 	body []*python.Stmt
+	// soft says that only a setting keeps this arm aside.
+	soft bool
 }
 
 func (in *interp) execIf(s *python.Stmt) flow {
-	arms := []arm{{s.Line, testOf(s), s.Body}}
+	arms := []arm{{line: s.Line, test: testOf(s), body: s.Body}}
 	for _, c := range s.Clauses {
 		in.read(c)
-		arms = append(arms, arm{c.Line, testOf(c), c.Body})
+		arms = append(arms, arm{line: c.Line, test: testOf(c), body: c.Body})
 	}
+	return in.chooseArms(arms)
+}
+
+// chooseArms evaluates the tests. Arms that the defaults exclude and another
+// deployment may take are kept aside.
+func (in *interp) chooseArms(arms []arm) flow {
 	var live, aside []arm
-	decided := false
+	decided, soft := false, false
 	for _, a := range arms {
 		in.frame().line = a.line
-		t := yes
-		if a.test != nil {
-			t = in.truth(in.eval(a.test))
+		t, bySetting := yes, false
+		if a.test != nil && !decided {
+			t, bySetting = in.soft(in.eval(a.test))
 		}
 		switch {
 		case decided || t == no:
-			if decided || in.isSetting(a.test) {
+			if decided || bySetting || in.isSetting(a.test) {
+				a.soft = soft || bySetting
 				aside = append(aside, a)
 			}
 			continue
 		case t == yes:
 			decided = true
+			soft = bySetting
 		}
 		live = append(live, a)
-		if decided && !in.isSetting(a.test) {
+		if decided && !bySetting && !in.isSetting(a.test) {
 			break
 		}
 	}
@@ -67,16 +77,44 @@ func (in *interp) execArms(live, aside []arm, decided bool) flow {
 	if !decided {
 		branches = append(branches, outcome{})
 	}
-	local := in.frame().vars
-	results := len(in.frame().results)
 	for _, a := range aside {
-		o := in.branch(func() flow { return in.execAll(a.body) })
-		o.aside = true
-		branches = append(branches, o)
+		branches = append(branches, in.execAside(a))
 	}
-	in.frame().results = in.frame().results[:results]
-	in.merge(local, branches)
+	in.merge(in.frame().vars, branches)
 	return together(branches)
+}
+
+// execAside follows an arm that is not taken by default. What it returns counts
+// only where another deployment would return it, and it may be part of a route.
+func (in *interp) execAside(a arm) outcome {
+	f := in.frame()
+	n := len(f.results)
+	o := in.branch(func() flow { return in.execAll(a.body) })
+	o.aside, o.soft = true, a.soft
+	kept := f.results[:n:n]
+	for _, v := range f.results[n:] {
+		if a.soft && plausible(v) {
+			kept = append(kept, v)
+		}
+	}
+	f.results = kept
+	return o
+}
+
+// plausible says that a value which only another deployment gives is worth
+// following: a path, or something that can register.
+func plausible(v value) bool {
+	for _, a := range alternatives(v) {
+		switch a := a.(type) {
+		case string:
+			if !strings.HasPrefix(a, "/") {
+				return false
+			}
+		case none, bool, int64, float64, rawBytes, *unknown, *external:
+			return false
+		}
+	}
+	return true
 }
 
 // together is how branches ended, of which one was taken.

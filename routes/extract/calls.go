@@ -136,14 +136,28 @@ func (in *interp) callValue(fn value, c *call) value {
 			return in.callValue(m, c)
 		}
 	case *choice:
-		return each(f, func(a value) value {
-			if isNone(a) {
-				return nil
-			}
-			return in.callValue(a, c)
-		})
+		return in.callChoice(f, c)
 	}
 	return in.callUnknown(fn, c)
+}
+
+// callChoice calls what may be called. What only a setting could put there is
+// left to the default.
+func (in *interp) callChoice(f *choice, c *call) value {
+	var out []value
+	for _, a := range known(f) {
+		if isNone(a) {
+			continue
+		}
+		out = append(out, in.callValue(a, c))
+	}
+	if name := settingOf(f); name != "" {
+		out = append(out, setting(name))
+	}
+	if len(out) == 0 {
+		return unknownf("None is called")
+	}
+	return join(out...)
 }
 
 // maxFrames bounds the depth of calls.

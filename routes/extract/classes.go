@@ -23,6 +23,9 @@ func (in *interp) execClass(s *python.Stmt) flow {
 		return end
 	}
 	c.vars.parent = nil
+	if c.meta = metaclassOf(c, kws); c.meta != nil {
+		in.runMetaclass(c.meta, c)
+	}
 	in.subclassed(c, kws)
 	v := in.decorate(c, s.Decorators)
 	in.assign(in.scopeFor(c.name), c.name, v)
@@ -95,15 +98,29 @@ func (in *interp) subclassed(c *class, kws []kwarg) {
 			return
 		}
 	}
+}
+
+// metaclassOf is the one given, or that of a base.
+func metaclassOf(c *class, kws []kwarg) *class {
 	for _, k := range kws {
 		if m, ok := k.v.(*class); ok && k.name == "metaclass" {
-			in.runMetaclass(m, c)
+			return m
 		}
 	}
+	for _, b := range c.linear[1:] {
+		if b.meta != nil {
+			return b.meta
+		}
+	}
+	if v, ok := c.vars.get("__metaclass__"); ok {
+		m, _ := v.(*class)
+		return m
+	}
+	return nil
 }
 
 func (in *interp) runMetaclass(m, c *class) {
-	if init, _, ok := m.find("__init__"); ok {
+	if init, at, ok := m.find("__init__"); ok && at.module != nil {
 		in.callValue(init, &call{args: []value{c, c.name, newSeq(tupleSeq, c.bases...), scopeDict(c.vars)}})
 	}
 }

@@ -105,7 +105,7 @@ func (in *interp) dictItem(d *dict, key value) value {
 	if s, ok := key.(string); ok && d.settings {
 		return setting(s)
 	}
-	return unknownf("an element that is not known")
+	return &unknown{why: "an element that is not known", setting: settingOf(key)}
 }
 
 // marked is v as read from a configuration that a deployment may change.

@@ -235,21 +235,32 @@ func (in *interp) evalBoolOp(e *ast.BoolOp) value {
 }
 
 func (in *interp) evalIfExp(e *ast.IfExp) value {
-	switch t := in.truth(in.eval(e.Test)); {
-	case t == yes && !in.isSetting(e.Test):
-		return in.eval(e.Body)
-	case t == no && !in.isSetting(e.Test):
-		return in.eval(e.Orelse)
-	case t == no:
-		return join(in.eval(e.Orelse), in.eval(e.Body))
+	t, soft := in.soft(in.eval(e.Test))
+	soft = soft || in.isSetting(e.Test)
+	first, second := e.Body, e.Orelse
+	if t == no {
+		first, second = second, first
 	}
-	return join(in.eval(e.Body), in.eval(e.Orelse))
+	v := in.eval(first)
+	if t != maybe && !soft {
+		return v
+	}
+	other := in.eval(second)
+	if t != maybe && !plausible(other) {
+		return v
+	}
+	return join(v, other)
 }
 
 func (in *interp) evalUnary(e *ast.UnaryOp) value {
 	v := in.eval(e.Operand)
 	if e.Op == ast.Not {
-		return each(v, func(a value) value { return in.truth(a).not() })
+		return each(v, func(a value) value {
+			if u, ok := a.(*unknown); ok && u.setting != "" && in.truth(a) == maybe {
+				return u
+			}
+			return in.truth(a).not()
+		})
 	}
 	return each(v, func(a value) value {
 		switch n := a.(type) {

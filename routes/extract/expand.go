@@ -193,7 +193,7 @@ func (in *interp) runRecorded(s *setupState, r *recorded) {
 	if s.prefix.set {
 		o.vars.put("url_prefix", s.prefix.text)
 	}
-	f := &frame{module: r.m, vars: newScope(nil), line: r.at.line}
+	f := &frame{module: r.m, vars: newScope(nil), line: r.at.line, at: &r.at}
 	in.enter(f, func() flow {
 		in.callValue(r.fn, &call{args: []value{o}})
 		return flowNext

@@ -155,8 +155,11 @@ func importByName(in *interp, c *call) value {
 // register by being imported.
 func (in *interp) unknownImport(name value) value {
 	u := unknownf("a module imported by a name that is not known")
-	if part, ok := name.(*unknown); ok && part.head != "" {
-		u.why = "a module imported by a name that begins with " + part.head
+	if part, ok := name.(*unknown); ok {
+		u.setting = part.setting
+		if part.head != "" {
+			u.why = "a module imported by a name that begins with " + part.head
+		}
 	}
 	return u
 }

@@ -128,6 +128,9 @@ func (in *interp) importModule(name string) value {
 		return v
 	}
 	from := in.frame().module
+	if src, ok := knownModule(name); ok && strings.Contains(name, ".") {
+		return in.loadModel(name, src)
+	}
 	parts := strings.Split(name, ".")
 	m := in.importTop(parts[0], from)
 	if m == nil {

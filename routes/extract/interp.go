@@ -53,6 +53,8 @@ type frame struct {
 	// loops are the names that a running loop binds.
 	loops map[string]int
 	class *class // the class whose body runs
+	// at overrides the position of what the frame registers.
+	at *position
 }
 
 // position is a place in the project's source.
@@ -73,6 +75,9 @@ func (in *interp) frame() *frame {
 func (in *interp) here() position {
 	for i := len(in.frames) - 1; i >= 0; i-- {
 		f := in.frames[i]
+		if f.at != nil {
+			return *f.at
+		}
 		if f.module != nil && !f.module.model && !f.module.foreign {
 			return position{f.module.rel, f.line}
 		}

@@ -1,5 +1,7 @@
 package extract
 
+import "strings"
+
 // mount is an application below a path.
 type mount struct {
 	app    *app
@@ -7,13 +9,16 @@ type mount struct {
 }
 
 // dispatcher is the payload of a werkzeug DispatcherMiddleware.
-type dispatcher struct{ call *call }
+type dispatcher struct {
+	call *call
+	at   position
+}
 
 func dispatcherModel() *class {
 	c := &class{name: "werkzeug.middleware.dispatcher.DispatcherMiddleware", vars: newScope(nil)}
 	c.linear = []*class{c}
-	c.vars.put("__init__", method(func(_ *interp, self *object, c *call) value {
-		self.payload = &dispatcher{c}
+	c.vars.put("__init__", method(func(in *interp, self *object, c *call) value {
+		self.payload = &dispatcher{c, in.here()}
 		return none{}
 	}))
 	return c
@@ -98,6 +103,10 @@ func (m *mounted) addApp(a *app, prefix string, depth int) {
 	}
 	m.seen[key] = true
 	m.apps = append(m.apps, key)
+	if m.seen[a] {
+		return
+	}
+	m.seen[a] = true
 	if w, ok := a.obj.vars.get("wsgi_app"); ok {
 		m.find(w, prefix, depth+1)
 	}
@@ -112,26 +121,31 @@ func (m *mounted) dispatch(d *dispatcher, prefix string, depth int) bool {
 	for _, v := range alternatives(mounts) {
 		t, ok := v.(*dict)
 		if !ok {
-			m.opened = append(m.opened, opening{prefix: prefix, reason: "applications that are not known are mounted"})
+			m.opened = append(m.opened, opening{at: d.at, prefix: prefix, reason: "applications that are not known are mounted"})
 			continue
 		}
 		for _, k := range t.keys {
-			if m.mountAt(k, t.vals[k], prefix, depth) {
+			if m.mountAt(d, k, t.vals[k], prefix, depth) {
 				found = true
 			}
 		}
 		if t.open {
-			m.opened = append(m.opened, opening{prefix: prefix, reason: "applications that are not known are mounted"})
+			m.opened = append(m.opened, opening{at: d.at, prefix: prefix, reason: "applications that are not known are mounted"})
 		}
 	}
 	return found
 }
 
-func (m *mounted) mountAt(key, v value, prefix string, depth int) bool {
+func (m *mounted) mountAt(d *dispatcher, key, v value, prefix string, depth int) bool {
 	path, ok := key.(string)
+	path = strings.TrimRight(path, "/")
+	if ok && path == "" {
+		// Werkzeug looks below "/" only for the root itself.
+		return false
+	}
 	if ok && m.find(v, prefix+path, depth+1) {
 		return true
 	}
-	m.opened = append(m.opened, opening{prefix: prefix + path, reason: "another WSGI application is mounted here"})
+	m.opened = append(m.opened, opening{at: d.at, prefix: prefix + path, reason: "another WSGI application is mounted here"})
 	return false
 }

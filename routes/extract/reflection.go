@@ -17,7 +17,7 @@ func builtinGetattr(in *interp, c *call) value {
 	return pairs(on, name, func(o, n value) value {
 		s, ok := n.(string)
 		if !ok {
-			return unknownf("an attribute whose name is not known")
+			return &unknown{why: "an attribute whose name is not known", setting: settingOf(n)}
 		}
 		if in.hasAttr(o, s) == no && hasDefault {
 			return otherwise
@@ -217,7 +217,12 @@ func builtinIsinstance(in *interp, c *call) value {
 	if len(c.args) != 2 {
 		return unknownf("whether a value is an instance")
 	}
-	return pairs(c.args[0], c.args[1], func(v, t value) value { return in.instanceOf(v, t).value() })
+	return pairs(c.args[0], c.args[1], func(v, t value) value {
+		if u, ok := v.(*unknown); ok && u.setting != "" {
+			return u
+		}
+		return in.instanceOf(v, t).value()
+	})
 }
 
 func (in *interp) instanceOf(v, t value) tristate {

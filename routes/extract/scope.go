@@ -73,6 +73,8 @@ type outcome struct {
 	// aside branches are followed for what they register, never for what
 	// they assign.
 	aside bool
+	// soft branches count for what they assign as far as it is [plausible].
+	soft bool
 }
 
 // branch runs body, takes back its assignments and returns them.
@@ -121,7 +123,7 @@ func (in *interp) merge(local *scope, branches []outcome) {
 }
 
 func (o outcome) ignores(at slot, local *scope) bool {
-	if o.aside || o.flow == flowRaise {
+	if o.aside && (!o.soft || o.changes[at] == nil || !plausible(o.changes[at])) || o.flow == flowRaise {
 		return true
 	}
 	return o.flow == flowReturn && at.scope == local

@@ -18,7 +18,7 @@ func (in *interp) pureTable() map[string]value {
 		"os.path.join": pathJoin, "posixpath.join": pathJoin, "werkzeug.utils.safe_join": pathJoin,
 		"os.path.dirname": onText(path.Dir), "os.path.basename": onText(basename), "os.path.abspath": onText(path.Clean),
 		"os.path.realpath": onText(path.Clean), "os.path.normpath": onText(path.Clean), "os.path.expanduser": onText(nil),
-		"os.path.splitext": splitExt, "os.path.split": pathSplit, "os.listdir": listDir, "os.path.exists": pathMaybe, "os.path.isdir": pathMaybe, "os.path.isfile": pathMaybe,
+		"os.path.splitext": splitExt, "os.path.split": pathSplit, "os.listdir": listDir, "os.path.exists": onDisk(isThere), "os.path.isdir": onDisk(isDir), "os.path.isfile": onDisk(isFile),
 		"os.getenv": environGet, "os.environ.get": environGet, "os.environ.setdefault": environGet, "os.getcwd": cwd, "os.walk": walkDir,
 		"glob.glob": globFiles, "pathlib.Path": newPath, "pathlib.PurePath": newPath, "pathlib.PurePosixPath": newPath,
 		"urllib.parse.urljoin": urlJoin, "urlparse.urljoin": urlJoin, "six.moves.urllib.parse.urljoin": urlJoin,
@@ -190,8 +190,19 @@ func pathSplit(_ *interp, c *call) value {
 	return newSeq(tupleSeq, path.Dir(s), basename(s))
 }
 
-// pathMaybe is whether a path exists where the app runs.
-func pathMaybe(*interp, *call) value { return unknownf("whether a file exists") }
+// onDisk asks the project's own files. What is not there may be where the app
+// runs.
+func onDisk(test func(string) bool) func(*interp, *call) value {
+	return func(in *interp, c *call) value {
+		name, ok := in.inProject(c.or(0, "path", none{}))
+		if !ok || !isThere(name) {
+			return unknownf("whether a file exists")
+		}
+		return test(name)
+	}
+}
+
+func isThere(name string) bool { return isFile(name) || isDir(name) }
 
 func cwd(in *interp, _ *call) value { return in.loader.root }
 

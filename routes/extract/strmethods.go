@@ -79,9 +79,9 @@ func partialMethod(u *unknown, name string, c *call) value {
 		if p, ok := p.(string); ok && strings.HasPrefix(u.head, p) {
 			return true
 		}
-		return unknownf(u.why)
+		return &unknown{why: u.why, setting: u.setting}
 	case "endswith", "isdigit", "find", "count":
-		return unknownf(u.why)
+		return &unknown{why: u.why, setting: u.setting}
 	}
 	return &unknown{why: u.why, text: true, setting: u.setting}
 }

@@ -46,6 +46,12 @@ func concat(a, b value) value {
 	y, okB := b.(string)
 	u, partA := a.(*unknown)
 	w, partB := b.(*unknown)
+	if e, ok := a.(*external); ok && okB {
+		u, partA = partial(e.path+" is not known", "", ""), true
+	}
+	if e, ok := b.(*external); ok && okA {
+		w, partB = partial(e.path+" is not known", "", ""), true
+	}
 	switch {
 	case okA && okB:
 		return x + y

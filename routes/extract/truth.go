@@ -97,20 +97,57 @@ func (in *interp) truthOfObject(o *object) tristate {
 	return yes
 }
 
+// soft is the truth of v as the defaults have it, and whether a setting may
+// turn it around.
+func (in *interp) soft(v value) (tristate, bool) {
+	t := in.truth(v)
+	if t != maybe || settingOf(v) == "" {
+		return t, false
+	}
+	if _, ok := v.(*choice); ok {
+		t = in.truth(join(known(v)...))
+	}
+	return t, true
+}
+
+// settingOf names a setting on which v depends.
+func settingOf(v value) string {
+	for _, a := range alternatives(v) {
+		if u, ok := a.(*unknown); ok && u.setting != "" {
+			return u.setting
+		}
+	}
+	return ""
+}
+
 func (in *interp) evalCompare(e *ast.Compare) value {
 	left := in.eval(e.Left)
-	result := yes
+	var result value = true
 	for i, op := range e.Ops {
 		right := in.eval(e.Comparators[i])
-		switch in.compare(op, left, right) {
-		case no:
+		t := in.compare(op, left, right)
+		switch {
+		case t == no:
 			return false
-		case maybe:
-			result = maybe
+		case t == maybe:
+			result = in.undecided(op, left, right)
 		}
 		left = right
 	}
-	return result.value()
+	return result
+}
+
+// undecided is a comparison that is not known: where only a setting decides,
+// what the default gives comes first.
+func (in *interp) undecided(op ast.CmpOp, a, b value) value {
+	name := firstSet(settingOf(a), settingOf(b))
+	if name == "" {
+		return maybe.value()
+	}
+	if t := in.compare(op, join(known(a)...), join(known(b)...)); t != maybe {
+		return join(t.value(), setting(name))
+	}
+	return setting(name)
 }
 
 // compare decides over all combinations of alternatives.

@@ -102,6 +102,8 @@ type class struct {
 	// project are left out and set foreign.
 	linear  []*class
 	foreign bool
+	// meta is the metaclass, where the project has one.
+	meta *class
 }
 
 // object is an instance of a class.
