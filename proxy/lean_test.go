@@ -182,6 +182,7 @@ func TestLeanGivesUp(t *testing.T) {
 	defer close(hold)
 	for _, path := range []string{"/header", "/body"} {
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		r, _ := http.NewRequestWithContext(ctx, "GET", s.URL+path, nil)
 		if path == "/header" {
 			go func() { <-reached; cancel() }()

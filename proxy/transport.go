@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -45,7 +46,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		route = x.label()
 	}
 	for try := 0; ; try++ {
-		res, err := t.pick(r).RoundTrip(r)
+		res, err := prefetch(t.pick(r).RoundTrip(r))
 		if err == nil || r.Context().Err() != nil || isUpgrade(r, "websocket") {
 			return res, err
 		}
@@ -64,6 +65,56 @@ func (t *transport) pick(r *http.Request) http.RoundTripper {
 		return t.lean
 	}
 	return t.fresh
+}
+
+// maxPrefetch is the largest body that is read before its header is passed on,
+// in bytes: most pages and API answers.
+const maxPrefetch = 16 << 10
+
+// prefetch reads a small body of known length, so that an app that dies
+// between an answer's header and its body has not answered yet.
+func prefetch(res *http.Response, err error) (*http.Response, error) {
+	if err != nil || res.ContentLength <= 0 || res.ContentLength > maxPrefetch || res.Body == http.NoBody ||
+		res.Request.Method == http.MethodHead {
+		return res, err
+	}
+	body := &prefetched{buf: prefetchPool.Get().(*[maxPrefetch]byte)}
+	body.left = body.buf[:res.ContentLength]
+	_, err = io.ReadFull(res.Body, body.left)
+	res.Body.Close()
+	if err != nil {
+		body.Close()
+		return nil, err
+	}
+	res.Body = body
+	return res, nil
+}
+
+var prefetchPool = sync.Pool{New: func() any { return new([maxPrefetch]byte) }}
+
+// prefetched is a body in memory.
+type prefetched struct {
+	buf  *[maxPrefetch]byte
+	left []byte
+}
+
+// Read implements io.Reader.
+func (b *prefetched) Read(p []byte) (int, error) {
+	n := copy(p, b.left)
+	b.left = b.left[n:]
+	if len(b.left) == 0 {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (b *prefetched) Close() error {
+	if b.buf != nil {
+		prefetchPool.Put(b.buf)
+		b.buf, b.left = nil, nil
+	}
+	return nil
 }
 
 // maxResend is how often a request is sent again.

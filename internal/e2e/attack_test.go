@@ -37,7 +37,7 @@ func probes(t testing.TB) []string {
 
 // walk are requests that a visitor of httpbin makes: every one is a route.
 var walk = []string{
-	"/", "/get", "/ip", "/headers", "/user-agent", "/uuid", "/html", "/json", "/xml",
+	"/", "/get", "/ip", "/headers", "/user-agent", "/uuid", "/html", "/xml",
 	"/robots.txt", "/encoding/utf8", "/anything", "/anything/a/b/c", "/status/404", "/status/418",
 	"/cache", "/etag/abc", "/response-headers?a=b", "/redirect/2", "/relative-redirect/1",
 	"/cookies", "/basic-auth/user/pass", "/base64/aGVsbG8=", "/bytes/16", "/links/3/0", "/range/64",

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -146,5 +148,36 @@ func TestMaxBody(t *testing.T) {
 	}
 	if status, _ := c.do(http.MethodPost, "/upload", bytes.NewReader(make([]byte, 1000))); status != 200 {
 		t.Errorf("1000 bytes: %d", status)
+	}
+}
+
+// TestWebSocket passes an upgrade and bytes both ways.
+func TestWebSocket(t *testing.T) {
+	d := start(t, t.TempDir(), "", testApp(t, "protocols.py"))
+	conn, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", d.addr)
+	r := bufio.NewReader(conn)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The key and its answer are the example of RFC 6455 1.3.
+	if got := res.Header.Get("Sec-WebSocket-Accept"); res.StatusCode != 101 || got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		t.Fatalf("handshake: %s, accept %q", res.Status, got)
+	}
+	for _, text := range []string{"\x81\x05hello", "\x00\xff raw"} {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != text {
+			t.Fatalf("echo %q, %v; want %q", got, err, text)
+		}
 	}
 }

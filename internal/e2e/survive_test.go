@@ -20,14 +20,14 @@ func (d *daemon) appPID() int {
 		d.t.Fatalf("status: %v: %s", err, out)
 	}
 	var status struct {
-		App struct {
+		Instance struct {
 			PID int `json:"pid"`
-		} `json:"app"`
+		} `json:"instance"`
 	}
-	if err := json.Unmarshal([]byte(out), &status); err != nil || status.App.PID == 0 {
+	if err := json.Unmarshal([]byte(out), &status); err != nil || status.Instance.PID == 0 {
 		d.t.Fatalf("status --json: %v: %s", err, out)
 	}
-	return status.App.PID
+	return status.Instance.PID
 }
 
 func alive(pid int) bool {
@@ -63,6 +63,8 @@ func TestAppKilledUnderLoad(t *testing.T) {
 	var lost, sent atomic.Int64
 	stop := make(chan struct{})
 	var group sync.WaitGroup
+	defer group.Wait()
+	defer close(stop)
 	for n := range 8 {
 		c := d.from(fmt.Sprintf("127.0.8.%d", n+1))
 		group.Go(func() {
@@ -76,6 +78,7 @@ func TestAppKilledUnderLoad(t *testing.T) {
 				if status, body := c.get("/slow/0.05"); status != 200 {
 					lost.Add(1)
 					t.Errorf("lost: %d %.200s", status, body)
+					return
 				}
 			}
 		})
@@ -92,8 +95,6 @@ func TestAppKilledUnderLoad(t *testing.T) {
 			return err == nil && !strings.Contains(out, fmt.Sprintf(`"pid": %d`, pid)) && strings.Contains(out, `"ready"`)
 		})
 	}
-	close(stop)
-	group.Wait()
 	t.Logf("%d requests over 3 kills, %d lost", sent.Load(), lost.Load())
 	if n := d.metric("flask2ban_app_restarts_total"); n < 3 {
 		t.Errorf("restarts counted: %v, want 3", n)

@@ -1,5 +1,6 @@
 # What a proxy can spoil: streams, large bodies, slow answers, odd queries,
 # what the app sees of its client.
+import base64
 import hashlib
 import time
 
@@ -55,8 +56,23 @@ def seen(rest):
         host=request.host,
         external=url_for("seen", rest="x", _external=True),
         headers={name.lower(): value for name, value in request.headers.items()},
-        environ=sorted(name for name in request.environ if "FLASK2BAN" in name.upper()),
+        environ=sorted(name for name in request.environ if name.startswith("HTTP_") and "FLASK2BAN" in name),
     )
+
+
+@app.route("/ws", websocket=True)
+def ws():
+    # The handshake of RFC 6455 4.2.2 by hand, then an echo of raw bytes: what
+    # flask-sock does on Werkzeug's server.
+    sock = request.environ["werkzeug.socket"]
+    key = request.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+    sock.sendall(
+        f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+    )
+    while data := sock.recv(4096):
+        sock.sendall(data)
+    return ""
 
 
 if __name__ == "__main__":
