@@ -145,6 +145,10 @@ func isNative(v value) bool {
 // registerUnknown opens the prefix below which a blueprint that is not known
 // was registered.
 func (in *interp) registerUnknown(t target, bp value, options *call) {
+	if name := settingOf(bp); name != "" && in.softly > 0 {
+		in.find(in.here(), "setting", "%s registers a blueprint where it is set", name)
+		return
+	}
 	why := "a blueprint that is not known"
 	prefix := options.or(-1, "url_prefix", none{})
 	if e, ok := bp.(*external); ok {

@@ -72,7 +72,7 @@ func (in *interp) execArms(live, aside []arm, decided bool) flow {
 	}
 	var branches []outcome
 	for _, a := range live {
-		branches = append(branches, in.branch(func() flow { return in.execAll(a.body) }))
+		branches = append(branches, in.branch(func() flow { return in.execArm(a) }))
 	}
 	if !decided {
 		branches = append(branches, outcome{})
@@ -81,7 +81,16 @@ func (in *interp) execArms(live, aside []arm, decided bool) flow {
 		branches = append(branches, in.execAside(a))
 	}
 	in.merge(in.frame().vars, branches)
-	return together(branches)
+	end := together(branches)
+	if end == flowNext && len(branches) > 0 && branches[0].flow != flowNext && len(live) > 0 {
+		in.narrow(live[0].test, no)
+	}
+	return end
+}
+
+func (in *interp) execArm(a arm) flow {
+	in.narrow(a.test, yes)
+	return in.execAll(a.body)
 }
 
 // execAside follows an arm that is not taken by default. What it returns counts
@@ -89,7 +98,11 @@ func (in *interp) execArms(live, aside []arm, decided bool) flow {
 func (in *interp) execAside(a arm) outcome {
 	f := in.frame()
 	n := len(f.results)
-	o := in.branch(func() flow { return in.execAll(a.body) })
+	if a.soft {
+		in.softly++
+		defer func() { in.softly-- }()
+	}
+	o := in.branch(func() flow { return in.execArm(a) })
 	o.aside, o.soft = true, a.soft
 	kept := f.results[:n:n]
 	for _, v := range f.results[n:] {

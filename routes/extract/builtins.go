@@ -211,6 +211,8 @@ func builtinInt(_ *interp, c *call) value {
 		switch a := a.(type) {
 		case int64:
 			return a
+		case float64:
+			return int64(a)
 		case bool:
 			if a {
 				return int64(1)

@@ -15,7 +15,7 @@ func (in *interp) iterate(v value) (items []value, open bool) {
 		}
 		return items, false
 	case *choice:
-		for _, a := range v.of {
+		for _, a := range known(v) {
 			more, o := in.iterate(a)
 			items, open = append(items, more...), open || o
 		}

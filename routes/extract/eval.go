@@ -201,11 +201,7 @@ func (in *interp) spread(d *dict, v value) {
 }
 
 func hashable(v value) bool {
-	switch v.(type) {
-	case *unknown:
-		return false
-	}
-	return true
+	return !opaqueValue(v)
 }
 
 func (in *interp) evalBoolOp(e *ast.BoolOp) value {
@@ -241,15 +237,29 @@ func (in *interp) evalIfExp(e *ast.IfExp) value {
 	if t == no {
 		first, second = second, first
 	}
-	v := in.eval(first)
+	v := in.evalUnder(e.Test, first, first == e.Body)
 	if t != maybe && !soft {
 		return v
 	}
-	other := in.eval(second)
+	other := in.evalUnder(e.Test, second, second == e.Body)
 	if t != maybe && !plausible(other) {
 		return v
 	}
 	return join(v, other)
+}
+
+// evalUnder evaluates e where a condition holds or does not.
+func (in *interp) evalUnder(test, e ast.Expr, holds bool) value {
+	if !simpleTest(test) {
+		return in.eval(e)
+	}
+	var v value
+	in.branch(func() flow {
+		in.narrow(test, tri(holds))
+		v = in.eval(e)
+		return flowNext
+	})
+	return v
 }
 
 func (in *interp) evalUnary(e *ast.UnaryOp) value {

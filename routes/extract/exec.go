@@ -249,11 +249,13 @@ func (in *interp) setItem(on value, at ast.Slicer, v value) {
 func (in *interp) setKey(d *dict, key, v value, ok bool) {
 	if !ok {
 		d.open = true
+		d.loose = append(d.loose, v)
 		return
 	}
 	for _, k := range alternatives(key) {
-		if _, isUnknown := k.(*unknown); isUnknown {
+		if opaqueValue(k) {
 			d.open = true
+			d.loose = append(d.loose, v)
 			continue
 		}
 		if old, had := d.get(k); had && in.uncertain > 0 {

@@ -19,6 +19,8 @@ type interp struct {
 	// them.
 	journals  []*journal
 	uncertain int
+	// softly counts the branches under way that only another deployment takes.
+	softly int
 
 	script       string // the entry's file, which is __main__ too
 	steps, limit int

@@ -129,11 +129,35 @@ func (m *mounted) dispatch(d *dispatcher, prefix string, depth int) bool {
 				found = true
 			}
 		}
-		if t.open {
+		if m.loose(d, t) {
 			m.opened = append(m.opened, opening{at: d.at, prefix: prefix, reason: "applications that are not known are mounted"})
 		}
 	}
 	return found
+}
+
+// loose says that a table of mounts has more than the apps met already.
+func (m *mounted) loose(d *dispatcher, t *dict) bool {
+	if len(t.loose) == 0 {
+		return t.open
+	}
+	for _, v := range t.loose {
+		if !m.again(v) {
+			return true
+		}
+	}
+	m.in.find(d.at, "mount", "the app is mounted once more, at a path that a setting decides")
+	return false
+}
+
+// again says that v is nothing but apps met before.
+func (m *mounted) again(v value) bool {
+	o, ok := v.(*object)
+	if !ok {
+		return false
+	}
+	a, ok := o.payload.(*app)
+	return ok && m.seen[a]
 }
 
 func (m *mounted) mountAt(d *dispatcher, key, v value, prefix string, depth int) bool {

@@ -77,14 +77,52 @@ func (in *interp) mergeSpecFile(doc map[string]any, v, dir value) bool {
 		if err != nil {
 			continue
 		}
-		var read map[string]any
-		if yaml.Unmarshal(src, &read) != nil {
-			return false
-		}
+		read, ok := readDoc(src)
 		mergeDoc(doc, read)
-		return true
+		return ok
 	}
 	return false
+}
+
+// readDoc reads YAML or JSON, as leniently as Python does: of a key met twice
+// the last counts.
+func readDoc(src []byte) (map[string]any, bool) {
+	var n yaml.Node
+	if yaml.Unmarshal(src, &n) != nil || len(n.Content) == 0 {
+		return nil, false
+	}
+	doc, ok := plainNode(n.Content[0], 0).(map[string]any)
+	return doc, ok
+}
+
+// maxNode bounds the nesting of documents.
+const maxNode = 64
+
+func plainNode(n *yaml.Node, depth int) any {
+	if depth > maxNode {
+		return nil
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		out := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			out[n.Content[i].Value] = plainNode(n.Content[i+1], depth+1)
+		}
+		return out
+	case yaml.SequenceNode:
+		var out []any
+		for _, c := range n.Content {
+			out = append(out, plainNode(c, depth+1))
+		}
+		return out
+	case yaml.ScalarNode:
+		var v any
+		if n.Decode(&v) != nil {
+			return n.Value
+		}
+		return v
+	}
+	return nil
 }
 
 // mergeDoc merges from into doc, maps key by key.

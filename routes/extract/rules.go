@@ -116,6 +116,10 @@ func (in *interp) addRuleCall(t target, rule value, options *call) {
 			r.text = text
 			t.addRule(in, &r)
 		case *unknown:
+			if text.setting != "" && in.softly > 0 {
+				in.find(at, "setting", "%s adds a route where it is set", text.setting)
+				continue
+			}
 			t.addOpening(opening{at, text.head, "a rule that is not known: " + text.why})
 		case none:
 		default:

@@ -125,6 +125,10 @@ func (in *interp) evalCompare(e *ast.Compare) value {
 	var result value = true
 	for i, op := range e.Ops {
 		right := in.eval(e.Comparators[i])
+		if e, ok := right.(*external); ok && e.path == "os.environ" {
+			result = in.inEnviron(op, left)
+			continue
+		}
 		t := in.compare(op, left, right)
 		switch {
 		case t == no:
@@ -135,6 +139,13 @@ func (in *interp) evalCompare(e *ast.Compare) value {
 		left = right
 	}
 	return result
+}
+
+// inEnviron is whether the environment has a variable: as far as is known, no.
+func (in *interp) inEnviron(op ast.CmpOp, name value) value {
+	s, _ := name.(string)
+	_, has := in.opts.Env[s]
+	return join(has == (op == ast.In), setting(firstSet(s, "the environment")))
 }
 
 // undecided is a comparison that is not known: where only a setting decides,

@@ -52,6 +52,8 @@ type dict struct {
 	vals map[value]value
 	// open says that there may be further keys.
 	open bool
+	// loose are values whose keys are not known; open is then set.
+	loose []value
 	// settings marks a configuration: what is read from it may differ in
 	// another deployment.
 	settings bool
