@@ -236,7 +236,27 @@ func (in *interp) staticPath(o *object) (value, bool) {
 			paths = append(paths, staticPathOf(u, f))
 		}
 	}
-	return join(paths...), len(paths) > 0
+	return each(join(paths...), in.folderNames), len(paths) > 0
+}
+
+// unknownFolder stands for "/" + the name of a static folder that is not known.
+var unknownFolder = partial("a static folder that is not known", "/", "")
+
+// folderNames gives, for a static folder that is not known, the directories of
+// the project that can be meant by their name; they must exist for the app to
+// serve anything.
+func (in *interp) folderNames(path value) value {
+	if path != value(unknownFolder) {
+		return path
+	}
+	var found []value
+	for _, name := range in.loader.staticFolders() {
+		found = append(found, "/"+name)
+	}
+	if len(found) == 0 {
+		return path
+	}
+	return join(found...)
 }
 
 func staticPathOf(urlPath, folder value) value {
@@ -250,7 +270,7 @@ func staticPathOf(urlPath, folder value) value {
 		if u, ok := folder.(*unknown); ok && strings.Contains(u.tail, "/") {
 			return "/" + basename(strings.TrimRight(u.tail, "/"))
 		}
-		return partial("a static folder that is not known", "/", "")
+		return unknownFolder
 	case *unknown:
 		return &unknown{why: u.why, text: true, head: u.head, tail: u.tail, setting: u.setting}
 	}

@@ -16,7 +16,7 @@ func builtinTable() map[string]value {
 		"next": builtinNext, "vars": builtinVars, "dir": builtinDir, "globals": builtinGlobals, "locals": builtinLocals,
 		"property": wrapper("property"), "classmethod": wrapper("class"), "staticmethod": wrapper("static"),
 		"any": builtinAny, "all": builtinAll, "__import__": builtinImport, "print": nothing, "min": one, "max": one, "sum": builtinSum,
-		"open": harmlessCall, "input": harmlessCall, "id": harmlessCall, "hash": harmlessCall, "ord": harmlessCall, "chr": harmlessCall, "round": harmlessCall, "abs": harmlessCall,
+		"open": builtinOpen, "input": harmlessCall, "id": harmlessCall, "hash": harmlessCall, "ord": harmlessCall, "chr": harmlessCall, "round": harmlessCall, "abs": harmlessCall,
 		"bytes": harmlessCall, "bytearray": harmlessCall, "object": harmlessCall, "memoryview": harmlessCall, "slice": harmlessCall, "exit": nothing, "quit": nothing,
 		"delattr": nothing, "hex": harmlessCall, "oct": harmlessCall, "bin": harmlessCall, "format": harmlessCall, "exec": harmlessCall, "eval": harmlessCall, "compile": harmlessCall, "divmod": harmlessCall, "pow": harmlessCall,
 	}

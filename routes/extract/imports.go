@@ -121,9 +121,7 @@ func (in *interp) importModule(name string) value {
 	if name == "" {
 		return unknownf("an import from nowhere")
 	}
-	if rest, ok := strings.CutPrefix(name, "flask.ext."); ok {
-		name = "flask_" + rest
-	}
+	name = currentName(name)
 	if v, ok := in.modelled(name); ok {
 		return v
 	}

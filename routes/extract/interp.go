@@ -27,12 +27,12 @@ type interp struct {
 	depth        int // of expressions
 	exhausted    bool
 
-	markers                                   map[string]func(*interp, *ast.Call) value
-	builtins                                  map[string]value
-	pure                                      map[string]value // functions of the standard library and others
-	pathClass, mapClass, stateClass, viewType *class
-	stray                                     *app // what is registered on an app that is not known
-	problems                                  []moduleProblem
+	markers                                              map[string]func(*interp, *ast.Call) value
+	builtins                                             map[string]value
+	pure                                                 map[string]value // functions of the standard library and others
+	pathClass, fileClass, mapClass, stateClass, viewType *class
+	stray                                                *app // what is registered on an app that is not known
+	problems                                             []moduleProblem
 
 	apps       []*app
 	blueprints []*blueprint

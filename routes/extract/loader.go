@@ -155,6 +155,33 @@ func isDir(name string) bool {
 // read parses a statement that the lazy parser left.
 func (in *interp) read(s *python.Stmt) { s.Parse() }
 
+// maxFolders bounds how many directories are looked at for static files.
+const maxFolders = 4000
+
+// staticFolders lists the names of the project's directories that look like they
+// hold static files.
+func (l *loader) staticFolders() []string {
+	seen := map[string]bool{}
+	count := 0
+	_ = filepath.WalkDir(l.top, func(p string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
+		}
+		name := strings.ToLower(d.Name())
+		count++
+		if count > maxFolders || (p != l.top && strings.HasPrefix(name, ".")) || name == "node_modules" || name == "venv" {
+			return filepath.SkipDir
+		}
+		for _, w := range []string{"static", "asset", "public", "dist", "build", "www", "media"} {
+			if strings.Contains(name, w) {
+				seen[d.Name()] = true
+			}
+		}
+		return nil
+	})
+	return sortedNames(seen)
+}
+
 // hasPython says that a directory may be a namespace package.
 func hasPython(dir string, depth int) bool {
 	entries, err := os.ReadDir(dir)

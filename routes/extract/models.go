@@ -7,6 +7,7 @@ func (in *interp) prepare() {
 	in.pathClass = pathModel()
 	in.pure = in.pureTable()
 	in.mapClass = in.urlMapModel()
+	in.fileClass = fileModel()
 	in.stateClass = in.stateModel()
 	in.viewType = &class{name: "flask.views.view", vars: newScope(nil)}
 	in.viewType.linear = []*class{in.viewType}

@@ -30,7 +30,6 @@ var registrars = map[string]string{
 	"flask_bootstrap":             "static_files",
 	"flask_ckeditor":              "static_files",
 	"flask_classful":              "flask_classful",
-	"flask_classy":                "flask_classful",
 	"flask_colorpicker":           "static_files",
 	"flask_dance.consumer":        "flask_dance",
 	"flask_dance.contrib.*":       "flask_dance",
@@ -47,10 +46,9 @@ var registrars = map[string]string{
 	"flask_reggie":                "flask_reggie",
 	"flask_restful":               "flask_restful",
 	"flask_restless":              "one_path",
-	"flask_restplus":              "flask_restx",
 	"flask_restx":                 "flask_restx",
-	"flask_rest_api":              "flask_smorest",
 	"flask_reuploaded":            "flask_uploads",
+	"flask_restx.apidoc":          "flask_restx_apidoc",
 	"flask_security":              "flask_security",
 	"flask_share":                 "static_files",
 	"flask_sitemap":               "one_path",
@@ -71,6 +69,24 @@ var registrars = map[string]string{
 	"spectree":                    "one_path",
 	"specsynthase.specbuilder":    "specsynthase",
 	"strawberry.flask.views":      "flask_graphql",
+}
+
+// renamed maps packages to the name under which they live on.
+var renamed = map[string]string{"flask_restplus": "flask_restx", "flask_rest_api": "flask_smorest", "flask_classy": "flask_classful"}
+
+// currentName is a module's name after its package was renamed.
+func currentName(name string) string {
+	if rest, ok := strings.CutPrefix(name, "flask.ext."); ok {
+		name = "flask_" + rest
+	}
+	top, rest, dotted := strings.Cut(name, ".")
+	if to, ok := renamed[top]; ok {
+		top = to
+	}
+	if dotted {
+		return top + "." + rest
+	}
+	return top
 }
 
 // modelledPackages are the packages of which a model says what they register.

@@ -32,7 +32,8 @@ func (in *interp) pureTable() map[string]value {
 		"inspect.getmodule": nothingKnown, "collections.OrderedDict": builtinDict, "collections.defaultdict": defaultDict, "collections.namedtuple": namedTuple, "collections.deque": toSeq(listSeq),
 		"collections.ChainMap": builtinDict, "types.SimpleNamespace": simpleNamespace, "types.MappingProxyType": builtinDict, "werkzeug.datastructures.ImmutableDict": builtinDict, "sys.exit": nothing, "dataclasses.field": dataField,
 		"sys.path.append": addPath, "sys.path.insert": addPath, "site.addsitedir": addPath, "str.format": nothingKnown, "re.sub": nothingText, "operator.attrgetter": nothingKnown,
-		"flask.helpers.get_root_path": rootPath, "setuptools.find_packages": findPackages, "pkgutil.extend_path": firstArg, "builtins.len": builtinLen,
+		"yaml.load": loadDocument, "yaml.safe_load": loadDocument, "yaml.full_load": loadDocument, "json.load": loadDocument, "json.loads": loadDocument,
+		"io.open": builtinOpen, "codecs.open": builtinOpen, "flask.helpers.get_root_path": rootPath, "setuptools.find_packages": findPackages, "pkgutil.extend_path": firstArg, "builtins.len": builtinLen,
 		"typing.NewType": secondArg, "six.text_type": builtinStr, "itertools.islice": firstArg, "six.iteritems": iterItems, "future.utils.iteritems": iterItems,
 	}
 	out := map[string]value{"os.sep": "/", "os.path.sep": "/", "os.curdir": ".", "os.environ": &external{path: "os.environ"},
@@ -336,6 +337,17 @@ func pathModel() *class {
 	for _, n := range []string{"resolve", "absolute", "expanduser", "as_posix"} {
 		c.vars.put(n, same)
 	}
+	for n, test := range map[string]func(string) bool{"exists": isThere, "is_file": isFile, "is_dir": isDir} {
+		ask := onDisk(test)
+		c.vars.put(n, self(func(in *interp, s string, _ *call) value { return ask(in, &call{args: []value{s}}) }))
+	}
+	c.vars.put("open", self(func(in *interp, s string, _ *call) value { return builtinOpen(in, &call{args: []value{s}}) }))
+	c.vars.put("read_text", self(func(in *interp, s string, _ *call) value {
+		if src, ok := readFile(builtinOpen(in, &call{args: []value{s}})); ok {
+			return string(src)
+		}
+		return partial("a file's text", "", "")
+	}))
 	c.vars.put("parent", property(func(in *interp, s string) value { return in.path(path.Dir(s)) }))
 	c.vars.put("name", property(func(_ *interp, s string) value { return basename(s) }))
 	c.vars.put("stem", property(func(_ *interp, s string) value { return strings.TrimSuffix(basename(s), path.Ext(s)) }))

@@ -1,6 +1,7 @@
 # flask-restx, and flask-restplus before it (flask_restx/api.py, namespace.py).
 from flask import Blueprint
 from flask.views import MethodView
+from flask_restx import apidoc
 from __flask2ban__ import camel_to_dash
 
 
@@ -85,8 +86,7 @@ class Api:
         self._register_apidoc(state.app)
 
     def _register_apidoc(self, app):
-        conf = app.extensions.setdefault("restx", {})
-        app.register_blueprint(Blueprint("restx_doc", __name__, static_folder="static", static_url_path="/swaggerui"))
+        app.register_blueprint(apidoc.apidoc)
 
     def _register_specs(self, app):
         if self._add_specs:
