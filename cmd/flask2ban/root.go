@@ -21,7 +21,7 @@ An APP that is called like a command is written as a path: ./status`,
 		Example: example(
 			"flask2ban app.py                           # on port 8080",
 			"flask2ban app.py --listen :80 --mode observe",
-			"flask2ban shop:create_app() -- gunicorn -w 4 'shop:create_app()'",
+			"flask2ban 'shop:create_app()' -- gunicorn -w 4 'shop:create_app()'",
 			"flask2ban app.py --upstream http://127.0.0.1:5000   # don't start the app",
 			"flask2ban why 192.0.2.1                    # what is held against a client"),
 		Args:          cobra.ArbitraryArgs,
@@ -37,6 +37,9 @@ An APP that is called like a command is written as a path: ./status`,
 		return usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
 	serveFlags(root)
+	root.SetUsageFunc(usageByGroup(root.UsageFunc()))
+	root.SetHelpCommandGroupID("other")
+	root.SetCompletionCommandGroupID("other")
 	for _, g := range c.commands() {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, cmd := range g.commands {
@@ -120,4 +123,3 @@ func commandLike(word string) bool {
 	}
 	return true
 }
-

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -133,7 +134,10 @@ func problem(resp *http.Response) error {
 
 func (c *Client) unreachable(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the daemon with state directory %s answers its own user and root alone: ask with sudo", c.dir)
+	case errors.As(err, &op) && op.Op == "dial":
 		return fmt.Errorf("%w with state directory %s: %w", ErrNotRunning, c.dir, op.Err)
 	}
 	return fmt.Errorf("ask the daemon of %s: %w", c.dir, err)
