@@ -53,6 +53,10 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-peers
+bench-peers: ## install and measure nginx, HAProxy, Caddy beside us; write bench/RESULTS.md
+	go run ./bench/peers -dir bench $(PEERS)
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf $(BIN)

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// startFlask2ban starts it twice: as a sidecar in front of the static
+// upstream, and with the Flask app as its child, where all of it is on.
+func startFlask2ban(ctx context.Context, s *site, o options) (*peer, error) {
+	binary, err := s.flask2ban(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{version: versionOf(ctx, "git", "-C", o.dir, "describe", "--tags", "--always", "--dirty"), fronts: map[front]entrance{}}
+	side, err := s.startDaemon(ctx, binary, "static")
+	if err != nil {
+		return nil, err
+	}
+	p.fronts[toStatic] = side.entrance(binary)
+	if side.refusesAtAccept() {
+		p.fronts[atAccept] = side.entrance(binary)
+	}
+	whole, err := s.startDaemon(ctx, binary, "flask")
+	if err != nil {
+		return nil, err
+	}
+	e := whole.entrance(binary)
+	e.judge = true
+	p.fronts[toFlask] = e
+	return p, nil
+}
+
+// flask2ban is the binary: the one asked for, or built now.
+func (s *site) flask2ban(ctx context.Context, o options) (string, error) {
+	if o.binary != "" {
+		return filepath.Abs(o.binary)
+	}
+	binary := filepath.Join(s.dir, "flask2ban")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./cmd/flask2ban")
+	cmd.Dir = filepath.Dir(o.dir)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/flask2ban: %w\n%s", err, text)
+	}
+	return binary, nil
+}
+
+// daemon is one running flask2ban.
+type daemon struct {
+	*process
+	addr string
+}
+
+// startDaemon starts flask2ban as a line of conf/flask2ban.txt says, with the
+// bans that the file orders.
+func (s *site) startDaemon(ctx context.Context, binary, kind string) (*daemon, error) {
+	v := s.values
+	v.App = filepath.Join(s.conf, "app.py")
+	v.State = filepath.Join(s.dir, "state-"+kind)
+	var err error
+	if v.Listen, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	lines, err := s.commandLines(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(lines[kind]) == 0 {
+		return nil, fmt.Errorf("conf/flask2ban.txt has no line %q", kind)
+	}
+	cmd := exec.Command(binary, lines[kind][0]...)
+	cmd.Dir = s.conf
+	p, err := s.run("flask2ban "+kind, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := awaitHTTP(ctx, p, v.Listen); err != nil {
+		return nil, err
+	}
+	d := &daemon{process: p, addr: v.Listen}
+	if kind != "static" {
+		return d, nil
+	}
+	for _, args := range lines["ban"] {
+		if text, err := exec.CommandContext(ctx, binary, args...).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("flask2ban %s: %w\n%s", strings.Join(args, " "), err, text)
+		}
+	}
+	return d, d.checkBan()
+}
+
+// commandLines reads conf/flask2ban.txt: name, colon, arguments.
+func (s *site) commandLines(v values) (map[string][][]string, error) {
+	text, err := os.ReadFile(filepath.Join(s.conf, "flask2ban.txt"))
+	if err != nil {
+		return nil, err
+	}
+	filled, err := fillText("flask2ban.txt", string(text), v)
+	if err != nil {
+		return nil, err
+	}
+	lines := map[string][][]string{}
+	for line := range strings.Lines(filled) {
+		name, args, ok := strings.Cut(line, ": ")
+		if ok && !strings.HasPrefix(line, "#") {
+			lines[name] = append(lines[name], strings.Fields(args))
+		}
+	}
+	return lines, nil
+}
+
+// entrance counts flask2ban's own processes as the proxy (the guard that stands
+// between it and the app is the same program), all others below as the app.
+func (d *daemon) entrance(binary string) entrance {
+	part := func(own bool) []stat {
+		var list []stat
+		for _, s := range treeOf(d.pid()) {
+			if runs(s.pid, binary) == own {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	return entrance{
+		addr:  d.addr,
+		proxy: func() []stat { return part(true) },
+		app:   func() []stat { return part(false) },
+	}
+}
+
+// checkBan makes sure that what will be measured is a refusal.
+func (d *daemon) checkBan() error {
+	status, _, err := ask(d.addr, refusedSource, refusedRequest)
+	if err == nil && status != http.StatusForbidden {
+		err = fmt.Errorf("the banned client got %d", status)
+	}
+	return err
+}
+
+// toldTimes is how many refusals are explained before connections are refused.
+const toldTimes = 10
+
+// refusesAtAccept tries whether a banned peer's connections are closed once it
+// was told.
+func (d *daemon) refusesAtAccept() bool {
+	var err error
+	for range toldTimes + 2 {
+		_, _, err = get(d.addr, rejectedSource, "/")
+	}
+	return err != nil
+}
+
+// makeSuspects sends three unknown paths from each source, so that further ones
+// are answered without the app. It fails where they are not.
+func makeSuspects(ctx context.Context, e entrance) error {
+	if !e.judge {
+		return nil
+	}
+	var paths []string
+	for _, name := range []string{"one", "two", "three"} {
+		paths = append(paths, request("GET", "/unknown/"+name, "User-Agent: bench"))
+	}
+	l := load{
+		addr: e.addr, sources: suspects, perSource: len(paths), workers: concurrency,
+		requests: paths, limit: suspectTime,
+	}
+	if got, err := l.run(ctx); err != nil || got.answers[http.StatusNotFound] < suspects.n*len(paths)*9/10 {
+		return fmt.Errorf("making suspects: %v, answers %v", err, got.answers)
+	}
+	_, body, err := get(e.addr, suspects.at(0), "/unknown/one")
+	if err == nil && !strings.Contains(body, "There is nothing at this address.") {
+		err = errors.New("a suspect's unknown path was not answered by flask2ban: " + body)
+	}
+	return err
+}
