@@ -305,3 +305,41 @@ func BenchmarkTransports(b *testing.B) {
 		})
 	}
 }
+
+// TestAppDiesWithinAnAnswer: between an answer's header and its body nothing
+// has been answered yet, and the request is sent again.
+func TestAppDiesWithinAnAnswer(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int32
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Routing", "found")
+		w.Header().Set("Content-Length", "5")
+		if tries.Add(1) < 3 {
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, "whole")
+	}, nil)
+	if w := g.do("192.0.2.1", "GET", "/"); w.Code != 200 || w.Body.String() != "whole" {
+		t.Errorf("%d %q after %d tries", w.Code, w.Body, tries.Load())
+	}
+	// Two breaks of one request have made the route poison: no more is sent
+	// again for it.
+	tries.Store(0)
+	if w := g.do("192.0.2.1", "GET", "/"); w.Code != 502 || tries.Load() != 1 {
+		t.Errorf("poison: %d after %d tries, want 502 after 1", w.Code, tries.Load())
+	}
+}
+
+// TestPostIsNeverSentTwice, whatever the app does with it.
+func TestPostIsNeverSentTwice(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, nil)
+	if w := g.do("192.0.2.1", "POST", "/post"); w.Code != 502 {
+		t.Errorf("%d, want 502", w.Code)
+	}
+	if n := g.asked.Load(); n != 1 {
+		t.Errorf("the app got the POST %d times", n)
+	}
+}
