@@ -73,7 +73,7 @@ func (i *instance) readAll() {
 			trace.line(line)
 		}
 		o.read(i.stderr)
-		trace.end()
+		trace.close()
 	})
 }
 

@@ -167,7 +167,7 @@ func lookPath(name string, env []string, dir string) (string, error) {
 			path = filepath.Join(dir, path)
 		}
 		if !isExecutable(path) {
-			return "", fmt.Errorf("%s: not an executable file", path)
+			return "", fmt.Errorf("%s: not an executable file", name)
 		}
 		return name, nil
 	}

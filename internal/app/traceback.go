@@ -3,6 +3,7 @@ package app
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -39,7 +40,6 @@ var logParsers = []struct {
 	{"waitress", errorLine, "Exception while serving ", regexp.MustCompile(`Exception while serving (?P<path>.*)$`)},
 	{"gevent", errorLine, "failed with", regexp.MustCompile(`failed with (?P<type>[A-Za-z_][\w.]*)$`)},
 	{"werkzeug, gunicorn, gevent, wsgiref", requestLine, " HTTP/", regexp.MustCompile(`^\S+ - \S+ \[[^\]]+\] "(?P<method>[A-Z]+) (?P<path>\S*) HTTP/[0-9.]+" (?P<status>\d{3})`)},
-	{"werkzeug", requestLine, `"`, regexp.MustCompile(`INFO:werkzeug:\S+ - - \[[^\]]+\] "(?P<method>[A-Z]+) (?P<path>\S*) `)},
 }
 
 // parseLog says what line is, and its parts by name.
@@ -79,11 +79,18 @@ const (
 // raised is the first line after a traceback's frames: "module.Type: message".
 var raised = regexp.MustCompile(`^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: (.*))?$`)
 
+// idleEnd is how long after its last line a traceback is taken for whole.
+const idleEnd = 300 * time.Millisecond
+
 // tracebackReader finds exceptions in the lines of one stream. A traceback is
-// reported with the first line after it that can't belong to it.
+// reported with the first line after it that can't belong to it, or when
+// nothing comes for idleEnd.
 type tracebackReader struct {
 	report func(Exception)
 	now    func() time.Time
+
+	mu   sync.Mutex
+	idle *time.Timer
 	// about are the parts of the errorLine before the traceback.
 	about   map[string]string
 	reading bool // between the start and the exception's own line
@@ -93,6 +100,26 @@ type tracebackReader struct {
 
 // line takes the stream's next line.
 func (t *tracebackReader) line(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.take(line)
+	switch {
+	case t.found == nil:
+	case t.idle == nil:
+		t.idle = time.AfterFunc(idleEnd, t.close)
+	default:
+		t.idle.Reset(idleEnd)
+	}
+}
+
+// close is the end of the stream, or a pause.
+func (t *tracebackReader) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end()
+}
+
+func (t *tracebackReader) take(line string) {
 	switch {
 	case strings.HasSuffix(line, tracebackStart):
 		t.begin(line)
@@ -145,7 +172,7 @@ func (t *tracebackReader) keep(line string) {
 	}
 }
 
-// end reports what was found; also called when the stream ends.
+// end reports what was found.
 func (t *tracebackReader) end() {
 	if t.found == nil {
 		t.reset()
