@@ -51,6 +51,8 @@ func (t *Table) accept(s *search, r *rule) (Kind, *rule) {
 		return Redirect, r
 	case len(r.defaultsFrom) > 0 && t.betterDefault(s, r) != nil:
 		return Redirect, r
+	case r.lostRedirect:
+		return Failed, r
 	case r.route.RedirectTo != "":
 		return Redirect, r
 	}

@@ -28,6 +28,9 @@ type search struct {
 	needsSlash bool
 	// merged is set where path had doubled slashes that were merged.
 	merged bool
+	// branched is set where the path got further than its first segment, or
+	// could have with another value.
+	branched bool
 	// allow collects the methods of the rules met, where it is not nil.
 	allow map[string]bool
 
@@ -72,11 +75,13 @@ func (s *search) walk(at *state, pos int) *rule {
 	}
 	part := s.path[pos:end]
 	if next := at.next(part); next != nil {
+		s.branched = s.branched || part != ""
 		if r := s.walk(next, end+1); r != nil {
 			return r
 		}
 	}
 	if len(at.dynamic) > 0 {
+		s.branched = true
 		if r := s.walkDynamic(at, pos, end); r != nil {
 			return r
 		}

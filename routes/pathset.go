@@ -18,12 +18,12 @@ import (
 //	**/..**/a/b    those last segments, behind a segment that begins with ..
 //	!pattern       never, whatever the others say
 type pathSet struct {
-	whole  nameSet         // whole paths
-	under  nameSet         // paths with all below them
-	names  nameSet         // segments, see segmentRule
+	whole  nameSet[int]    // whole paths
+	under  nameSet[int]    // paths with all below them
+	names  nameSet[int]    // segments, see segmentRule
 	rules  []segmentRule   // what names' values point to
 	globs  [256][]pathGlob // by the first byte of the last segment
-	ends   map[string]bool // endings after the last dot but one or the last
+	ends   nameSet[int]    // endings from one of the last two dots on
 	except *pathSet        // nil where there are no exceptions
 	size   int
 }
@@ -42,39 +42,9 @@ type pathGlob struct {
 	head, tail string
 }
 
-// maxName is the length up to which names are in the sets.
-const maxName = 64
-
-// nameSet maps names to numbers. Most names that are asked for are told from
-// those it has by their first byte and length.
-type nameSet struct {
-	lengths [256]uint64
-	numbers map[string]int
-}
-
-func (s *nameSet) add(name string, number int) error {
-	if name == "" || len(name) >= maxName {
-		return fmt.Errorf("a name must have between 1 and %d bytes", maxName-1)
-	}
-	if s.numbers == nil {
-		s.numbers = map[string]int{}
-	}
-	s.lengths[name[0]] |= 1 << len(name)
-	s.numbers[name] = number
-	return nil
-}
-
-func (s *nameSet) find(name string) (int, bool) {
-	if name == "" || len(name) >= maxName || s.lengths[name[0]]&(1<<len(name)) == 0 {
-		return 0, false
-	}
-	n, ok := s.numbers[name]
-	return n, ok
-}
-
 // newPathSet compiles patterns.
 func newPathSet(patterns []string) (*pathSet, error) {
-	s := &pathSet{ends: map[string]bool{}}
+	s := emptyPathSet()
 	for _, p := range patterns {
 		if err := s.add(strings.ToLower(p)); err != nil {
 			return nil, fmt.Errorf("path pattern %q: %w", p, err)
@@ -83,12 +53,17 @@ func newPathSet(patterns []string) (*pathSet, error) {
 	return s, nil
 }
 
+// emptyPathSet knows that every path begins with a slash.
+func emptyPathSet() *pathSet {
+	return &pathSet{whole: nameSet[int]{skip: 1}, under: nameSet[int]{skip: 1}}
+}
+
 func (s *pathSet) add(p string) error {
 	s.size++
 	switch {
 	case strings.HasPrefix(p, "!"):
 		if s.except == nil {
-			s.except = &pathSet{ends: map[string]bool{}}
+			s.except = emptyPathSet()
 		}
 		return s.except.add(p[1:])
 	case strings.HasPrefix(p, "**/..**/"):
@@ -132,8 +107,7 @@ func (s *pathSet) addAnywhere(p string) error {
 		return s.rule(lastSegment(name), func(r *segmentRule) { r.endings = append(r.endings, "/"+name+"/*"+ending) })
 	}
 	if ending, ok := strings.CutPrefix(p, "*."); ok && !strings.ContainsAny(ending, "*/") {
-		s.ends["."+ending] = true
-		return nil
+		return s.ends.add("."+ending, 0)
 	}
 	if strings.Contains(p, "*") {
 		return s.addGlob("**", p)
@@ -175,40 +149,90 @@ func (s *pathSet) rule(name string, change func(*segmentRule)) error {
 	return nil
 }
 
-// contains says whether a decoded path is in the set. Its time is linear in the
-// path's length.
-func (s *pathSet) contains(path string) bool {
-	if s == nil || s.size == 0 {
-		return false
-	}
-	if i := strings.IndexByte(path, 0); i > 0 {
-		path = path[:i] // what follows a NUL is for C programs to overlook
-	}
-	if hasUpper(path) {
-		path = strings.ToLower(path)
-	}
-	return s.containsFolded(path) && (s.except == nil || !s.except.containsFolded(path))
+// foldedPath is a decoded path made ready for look-ups in several sets.
+type foldedPath struct {
+	text string // lower case, no slash at its end, nothing from a NUL on
+	last int    // where the last segment begins
+	// dot and secondDot are the places of the last dots in the last segment,
+	// -1 where there are none.
+	dot, secondDot int
 }
 
-func hasUpper(s string) bool {
-	for i := range len(s) {
-		if s[i]-'A' < 26 {
+// foldClass marks the bytes that foldPath has to look at.
+var foldClass = func() (table [256]bool) {
+	for c := byte('A'); c <= 'Z'; c++ {
+		table[c] = true
+	}
+	for _, c := range []byte{0, '/', '.'} {
+		table[c] = true
+	}
+	return table
+}()
+
+// foldPath reads a path once. What follows a NUL is there for C programs to
+// overlook, so it is overlooked.
+func foldPath(path string) foldedPath {
+	for len(path) > 0 && path[len(path)-1] == '/' {
+		path = path[:len(path)-1]
+	}
+	f := foldedPath{text: path, dot: -1, secondDot: -1}
+	upper := false
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if !foldClass[c] {
+			continue
+		}
+		switch c {
+		case '/':
+			f.last, f.dot, f.secondDot = i+1, -1, -1
+		case '.':
+			f.dot, f.secondDot = i, f.dot
+		case 0:
+			return foldPath(path[:i])
+		default:
+			upper = true
+		}
+	}
+	if upper {
+		f.text = lowerASCII(path)
+	}
+	return f
+}
+
+// lowerASCII leaves other letters alone, whose lower case may be longer.
+func lowerASCII(s string) string {
+	out := []byte(s)
+	for i, c := range out {
+		if c-'A' < 26 {
+			out[i] = c | 0x20
+		}
+	}
+	return string(out)
+}
+
+// contains says whether a path is in the set. Its time is linear in the path's
+// length.
+func (s *pathSet) contains(f foldedPath) bool {
+	if s.size == 0 || !s.has(f) {
+		return false
+	}
+	return s.except == nil || !s.except.has(f)
+}
+
+func (s *pathSet) has(f foldedPath) bool {
+	if _, ok := s.whole.find(f.text); ok {
+		return true
+	}
+	if s.under.values != nil || s.names.values != nil {
+		if s.hasSegment(f.text) {
 			return true
 		}
 	}
-	return false
+	return s.hasLast(f)
 }
 
-func (s *pathSet) containsFolded(path string) bool {
-	trimmed := strings.TrimRight(path, "/")
-	if _, ok := s.whole.find(trimmed); ok {
-		return true
-	}
-	return s.containsSegment(trimmed) || s.containsLast(trimmed)
-}
-
-// containsSegment walks the segments once.
-func (s *pathSet) containsSegment(path string) bool {
+// hasSegment walks the segments once.
+func (s *pathSet) hasSegment(path string) bool {
 	for start := 1; start <= len(path); {
 		end := len(path)
 		if i := strings.IndexByte(path[start:], '/'); i >= 0 {
@@ -251,33 +275,27 @@ func (r *segmentRule) applies(path string, end int) bool {
 	return false
 }
 
-// containsLast judges the last segment's beginning and ending.
-func (s *pathSet) containsLast(path string) bool {
-	dir, last := splitLast(path)
+// hasLast judges the last segment's beginning and ending.
+func (s *pathSet) hasLast(f foldedPath) bool {
+	last := f.text[f.last:]
 	if last == "" {
 		return false
 	}
-	for _, g := range s.globs[last[0]] {
-		if len(last) >= len(g.head)+len(g.tail) && strings.HasPrefix(last, g.head) && strings.HasSuffix(last, g.tail) &&
-			(g.dir == "**" || g.dir == dir) {
+	for i := range s.globs[last[0]] {
+		if g := &s.globs[last[0]][i]; g.matches(f.text[:max(f.last-1, 0)], last) {
 			return true
 		}
 	}
-	return s.hasEnding(last)
+	return f.dot >= 0 && (s.hasEnding(f.text[f.dot:]) || f.secondDot >= 0 && s.hasEnding(f.text[f.secondDot:]))
 }
 
-// hasEnding looks at what follows the last dot, and the last but one.
-func (s *pathSet) hasEnding(last string) bool {
-	if len(s.ends) == 0 {
-		return false
-	}
-	dot := strings.LastIndexByte(last, '.')
-	if dot < 0 || len(last)-dot >= maxName {
-		return false
-	}
-	if s.ends[last[dot:]] {
-		return true
-	}
-	second := strings.LastIndexByte(last[:dot], '.')
-	return second >= 0 && len(last)-second < maxName && s.ends[last[second:]]
+func (g *pathGlob) matches(dir, last string) bool {
+	return len(last) >= len(g.head)+len(g.tail) && strings.HasPrefix(last, g.head) && strings.HasSuffix(last, g.tail) &&
+		(g.dir == "**" || g.dir == dir)
+}
+
+// hasEnding looks up what follows one of the last two dots.
+func (s *pathSet) hasEnding(ending string) bool {
+	_, ok := s.ends.find(ending)
+	return ok
 }

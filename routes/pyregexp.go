@@ -2,6 +2,8 @@ package routes
 
 import (
 	"regexp"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dlclark/regexp2"
@@ -10,15 +12,23 @@ import (
 const (
 	// backtrackTimeout bounds one match of a regex that Go's linear engine
 	// cannot run. Past it the text counts as matched, never as refused.
-	backtrackTimeout = 5 * time.Millisecond
+	backtrackTimeout = 25 * time.Millisecond
 	// backtrackLength bounds the text for the same reason.
 	backtrackLength = 512
+	// backtrackStrikes is how many time-outs a regex has before it counts as
+	// matching everything: who finds its weak spot gains nothing by repeating.
+	backtrackStrikes = 5
 )
+
+// tuneClock lets regexp2 notice a time-out within some milliseconds; it would
+// take a tenth of a second. The setting is the library's, for the whole process.
+var tuneClock = sync.OnceFunc(func() { regexp2.SetTimeoutCheckPeriod(5 * time.Millisecond) })
 
 // pyRegexp is a regular expression of Python's, anchored at both ends.
 type pyRegexp struct {
 	linear       *regexp.Regexp  // used where it is not nil
 	backtracking *regexp2.Regexp // else this; where both are nil, all matches
+	strikes      atomic.Int32
 }
 
 // compilePython translates a pattern. What neither engine can run matches
@@ -39,6 +49,7 @@ func compilePython(pattern string) *pyRegexp {
 	if err != nil {
 		return &pyRegexp{}
 	}
+	tuneClock()
 	re.MatchTimeout = backtrackTimeout
 	return &pyRegexp{backtracking: re}
 }
@@ -47,11 +58,24 @@ func (p *pyRegexp) matches(s string) bool {
 	switch {
 	case p.linear != nil:
 		return p.linear.MatchString(s)
-	case p.backtracking != nil && len(s) <= backtrackLength:
+	case p.usable(s):
 		ok, err := p.backtracking.MatchString(s)
-		return ok || err != nil
+		return ok || p.struck(err)
 	}
 	return true
+}
+
+// usable says that the backtracking engine may run on s.
+func (p *pyRegexp) usable(s string) bool {
+	return p.backtracking != nil && len(s) <= backtrackLength && p.strikes.Load() < backtrackStrikes
+}
+
+// struck counts a time-out.
+func (p *pyRegexp) struck(err error) bool {
+	if err != nil {
+		p.strikes.Add(1)
+	}
+	return err != nil
 }
 
 // groups returns what each group matched, the whole text first; nil where that
@@ -69,11 +93,11 @@ func (p *pyRegexp) groups(s string) []capture {
 		}
 		return out
 	}
-	if p.backtracking == nil || len(s) > backtrackLength {
+	if !p.usable(s) {
 		return nil
 	}
 	m, err := p.backtracking.FindStringMatch(s)
-	if err != nil || m == nil {
+	if p.struck(err) || m == nil {
 		return nil
 	}
 	var out []capture

@@ -199,11 +199,21 @@ func quoteInClass(text string) string {
 	return text
 }
 
+// bracketed is one class while it is read. A complement such as \W cannot stand
+// beside other items in Go's regexp, so it is kept apart.
+type bracketed struct {
+	negated     bool
+	items       strings.Builder
+	complements []string // the classes whose complements are items
+}
+
 // class translates a bracketed class.
 func (t *translation) class() {
-	t.take(1)
+	var c bracketed
+	t.pos++
 	if strings.HasPrefix(t.in[t.pos:], "^") {
-		t.take(1)
+		c.negated = true
+		t.pos++
 	}
 	for first := true; ; first = false {
 		if t.pos >= len(t.in) {
@@ -213,21 +223,56 @@ func (t *translation) class() {
 			return
 		}
 		if t.in[t.pos] == ']' && !first {
-			t.take(1)
+			t.pos++
+			t.writeClass(&c)
 			return
 		}
-		t.classItem()
+		t.classItem(&c)
 	}
 }
 
-func (t *translation) classItem() {
-	c := t.in[t.pos]
-	if c != '\\' {
+// writeClass writes [\Wx] as [^\w]|[x], and [^\Wx] as a \w that is no x.
+func (t *translation) writeClass(c *bracketed) {
+	items := c.items.String()
+	switch {
+	case len(c.complements) == 0 && c.negated:
+		t.out.WriteString("[^" + items + "]")
+	case len(c.complements) == 0:
+		t.out.WriteString("[" + items + "]")
+	case !c.negated:
+		alternatives := []string{}
+		if items != "" {
+			alternatives = append(alternatives, "["+items+"]")
+		}
+		for _, class := range c.complements {
+			alternatives = append(alternatives, "[^"+class+"]")
+		}
+		t.out.WriteString("(?:" + strings.Join(alternatives, "|") + ")")
+	default:
+		t.writeIntersection(c.complements, items)
+	}
+}
+
+func (t *translation) writeIntersection(classes []string, but string) {
+	t.out.WriteString("(?:")
+	for _, class := range classes[1:] {
+		t.backtracks = true
+		t.out.WriteString("(?=[" + class + "])")
+	}
+	if but != "" {
+		t.backtracks = true
+		t.out.WriteString("(?![" + but + "])")
+	}
+	t.out.WriteString("[" + classes[0] + "])")
+}
+
+func (t *translation) classItem(c *bracketed) {
+	if b := t.in[t.pos]; b != '\\' {
 		_, size := utf8.DecodeRuneInString(t.in[t.pos:])
-		if text := t.in[t.pos : t.pos+size]; c == '-' {
-			t.out.WriteString(text)
+		if text := t.in[t.pos : t.pos+size]; b == '-' {
+			c.items.WriteString(text)
 		} else {
-			t.out.WriteString(quoteInClass(text))
+			c.items.WriteString(quoteInClass(text))
 		}
 		t.pos += size
 		return
@@ -236,19 +281,18 @@ func (t *translation) classItem() {
 		t.failed = true
 		return
 	}
-	switch c := t.in[t.pos+1]; {
-	case c == 'W' || c == 'S':
-		// A complement of a union is no item of a class in Go's regexp.
-		t.backtracks = true
-		t.take(2)
-	case c == 'b':
-		t.out.WriteString("\x08")
+	switch b := t.in[t.pos+1]; {
+	case b == 'W' || b == 'S':
+		c.complements = append(c.complements, classEscapes[b|0x20])
 		t.pos += 2
-	case classEscapes[c] != "":
-		t.out.WriteString(classEscapes[c])
+	case b == 'b':
+		c.items.WriteString("\x08")
+		t.pos += 2
+	case classEscapes[b] != "":
+		c.items.WriteString(classEscapes[b])
 		t.pos += 2
 	default:
-		t.out.WriteString(t.character())
+		c.items.WriteString(t.character())
 	}
 }
 

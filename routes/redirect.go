@@ -181,7 +181,13 @@ func removeDots(path string) string {
 // viewArgs returns the raw texts by the names under which the view gets their
 // values, the rule's defaults included.
 func (r *rule) viewArgs(s *search) map[string]string {
-	out := r.named(s.values())
+	values := s.values()
+	out := r.named(values)
+	for i, v := range r.variables {
+		if i < len(values) && !values[i].present {
+			out[v.name] = defaultText(nil)
+		}
+	}
 	for name, value := range r.route.Defaults {
 		out[name] = defaultText(value)
 	}

@@ -3,6 +3,7 @@ package routes
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -21,6 +22,9 @@ type rule struct {
 	// numeric says that a converter makes an int, which Python refuses to do
 	// with more than 4,300 digits.
 	numeric bool
+	// lostRedirect says that redirect_to names no variable of the rule, which
+	// Werkzeug answers with a KeyError.
+	lostRedirect bool
 	// defaultsFrom are the rules that this one is redirected to where their
 	// defaults equal the values asked for.
 	defaultsFrom []*rule
@@ -80,6 +84,19 @@ func (r *rule) prepare(b behaviour) {
 			r.bounded = r.bounded || n.bounded()
 		}
 	}
+	r.lostRedirect = r.losesRedirect()
+}
+
+// redirectPattern is Werkzeug's routing.rules._simple_rule_re.
+var redirectPattern = regexp.MustCompile(`<([^>]+)>`)
+
+func (r *rule) losesRedirect() bool {
+	for _, m := range redirectPattern.FindAllStringSubmatch(r.route.RedirectTo, -1) {
+		if r.converterOf(m[1]) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // lookup finds the converter of one variable: what is known of this very

@@ -8,7 +8,8 @@ type state struct {
 	// literals lead on by a static part. The empty one, which stands for a
 	// slash at the end, is slash.
 	literals map[string]*state
-	few      []literalEdge // the same where there are few: faster than the map
+	few      []literalEdge    // the same where there are few: faster than the map
+	many     *nameSet[*state] // the same where there are many, for short texts
 	slash    *state
 	dynamic  []*edge
 	index    *edgeIndex // of dynamic, where there are many
@@ -111,7 +112,20 @@ func (s *state) finish() {
 		next.finish()
 		if len(s.literals) <= fewLiterals {
 			s.few = append(s.few, literalEdge{text, next})
+		} else {
+			s.indexLiteral(text, next)
 		}
+	}
+}
+
+// indexLiteral adds one literal to the fast look-up; what is too long for it is found
+// in the map.
+func (s *state) indexLiteral(text string, next *state) {
+	if s.many == nil {
+		s.many = &nameSet[*state]{}
+	}
+	if len(text) < maxName {
+		_ = s.many.add(text, next) // cannot fail for this length
 	}
 }
 
@@ -120,13 +134,17 @@ func (s *state) next(text string) *state {
 	if text == "" {
 		return s.slash
 	}
-	if s.few != nil || s.literals == nil {
-		for i := range s.few {
-			if s.few[i].text == text {
-				return s.few[i].to
-			}
+	for i := range s.few {
+		if s.few[i].text == text {
+			return s.few[i].to
 		}
+	}
+	switch {
+	case s.many == nil:
 		return nil
+	case len(text) < maxName:
+		to, _ := s.many.find(text)
+		return to
 	}
 	return s.literals[text]
 }

@@ -187,7 +187,7 @@ func (t *Table) CatchAll() *Route { return t.catchAll }
 // Listed says that the target's path is on the honeypath list, whether or not a
 // route matches it: for variable routes whose view says not found.
 func (t *Table) Listed(target string) bool {
-	return t.lists.honeypath(Path(target))
+	return t.lists.honeypath(foldPath(Path(target)))
 }
 
 // Match says what the table makes of one request. host is the Host field,

@@ -6,32 +6,36 @@ import "strings"
 // verdict table: what is harmless first, then what we can't know, then what
 // counts.
 func (t *Table) unexpected(s *search, path string) Verdict {
-	if t.lists.benign(path) {
+	name := foldPath(path)
+	if t.lists.benign(name) {
 		return Verdict{Kind: Benign}
 	}
 	if v, ok := t.excused(s, path); ok {
 		return v
 	}
-	if t.lists.honeypath(path) {
+	if t.lists.honeypath(name) {
 		return Verdict{Kind: Honeypath}
 	}
-	if t.lists.subresource(path) || t.linkified(s, path) {
+	if t.lists.subresource(name) || t.linkified(s, path) {
 		return Verdict{Kind: Benign}
 	}
-	if r := t.shape(s, path); r != nil {
-		return Verdict{Kind: BadValue, Route: r.route}
+	if s.branched {
+		if r := t.shape(s, path); r != nil {
+			return Verdict{Kind: BadValue, Route: r.route}
+		}
 	}
 	return Verdict{Kind: UnexpectedPath}
 }
 
 // elsewhere judges a path that is not below the app's prefix.
 func (t *Table) elsewhere(path string) Verdict {
+	name := foldPath(path)
 	switch {
-	case t.lists.benign(path):
+	case t.lists.benign(name):
 		return Verdict{Kind: Benign}
-	case t.lists.honeypath(path):
+	case t.lists.honeypath(name):
 		return Verdict{Kind: Honeypath}
-	case t.lists.subresource(path):
+	case t.lists.subresource(name):
 		return Verdict{Kind: Benign}
 	}
 	return Verdict{Kind: UnexpectedPath}
@@ -78,6 +82,9 @@ const linkTrail = ")].,;:!>'\"\u00a0\u201d\u2019*"
 
 // linkified says that the path is a route with the punctuation behind a link.
 func (t *Table) linkified(s *search, path string) bool {
+	if path == "" || isLetterOrDigit(path[len(path)-1]) || path[len(path)-1] == '/' {
+		return false
+	}
 	trimmed := strings.TrimRight(path, linkTrail)
 	if trimmed == path || trimmed == "" {
 		return false
