@@ -197,6 +197,13 @@ func (in *interp) staticRule(a *app, c *call) {
 		return
 	}
 	host := c.or(3, "static_host", none{})
+	if fn, ok := in.overridden(a); ok {
+		for _, p := range alternatives(path) {
+			in.callValue(fn, &call{args: []value{concat(p, "/<path:filename>")}, kw: []kwarg{{"endpoint", "static"}, {"host", host},
+				{"view_func", &external{path: "flask.Flask.send_static_file"}}}})
+		}
+		return
+	}
 	in.addRuleCall(a, each(path, func(p value) value { return concat(p, "/<path:filename>") }),
 		&call{kw: []kwarg{{"endpoint", "static"}, {"host", host}}})
 }

@@ -300,33 +300,24 @@ func (in *interp) callMethodWith(o *object, name string, c *call) bool {
 	return ok
 }
 
+func (in *interp) positionalFields(o *object, args []value) {
+	fields := in.fields(o.class)
+	for i, v := range args {
+		if i < len(fields) {
+			o.vars.put(fields[i], v)
+		}
+	}
+}
+
 // initFields is what a generated __init__ (a dataclass, a pydantic model) does.
 func (in *interp) initFields(o *object, c *call) {
 	for _, k := range c.kw {
 		o.vars.put(k.name, k.v)
 	}
-	fields := o.class.fields()
-	for i, v := range c.args {
-		if i < len(fields) {
-			o.vars.put(fields[i], v)
-		}
+	if len(c.args) > 0 {
+		in.positionalFields(o, c.args)
 	}
 	if o.class.foreign || len(o.class.externalBases()) > 0 {
 		in.escape(c, o.class.harmlessPath())
 	}
-}
-
-// fields are the names that a class body assigns plain values, bases first.
-func (c *class) fields() []string {
-	var out []string
-	for i := len(c.linear) - 1; i >= 0; i-- {
-		for _, n := range c.linear[i].vars.order {
-			switch c.linear[i].vars.names[n].(type) {
-			case *function, *native, *wrapped, *class, nil:
-			default:
-				out = append(out, n)
-			}
-		}
-	}
-	return out
 }

@@ -38,7 +38,7 @@ func (in *interp) iterate(v value) (items []value, open bool) {
 
 func (in *interp) enumMembers(c *class) []value {
 	var out []value
-	for _, n := range c.fields() {
+	for _, n := range c.plainNames() {
 		if len(n) > 0 && n[0] != '_' {
 			v, _ := in.classAttr(c, n)
 			out = append(out, v)

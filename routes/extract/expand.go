@@ -41,6 +41,10 @@ func (s *setupState) addRule(in *interp, r *urlRule) {
 	if full.merge == nil {
 		full.merge = s.reg.merge
 	}
+	if fn, ok := in.overridden(s.app); ok {
+		in.addByApp(fn, &full)
+		return
+	}
 	s.app.rules = append(s.app.rules, &full)
 }
 

@@ -19,7 +19,7 @@ type urlRule struct {
 	webSocket, buildOnly bool
 	alias                bool
 	redirectTo           string
-	automaticOptions     bool
+	call                 *call // its options as they were given
 }
 
 // allMethods stand for methods that are not known.
@@ -131,7 +131,7 @@ func (in *interp) addRuleCall(t target, rule value, options *call) {
 // readOptions is what add_url_rule makes of its arguments (flask/app.py).
 func (in *interp) readOptions(c *call) *urlRule {
 	view, _ := c.get(-1, "view_func")
-	r := &urlRule{defaults: map[string]any{}}
+	r := &urlRule{defaults: map[string]any{}, call: c}
 	r.endpoint = in.endpointOf(c.or(-1, "endpoint", none{}), view)
 	r.methods = in.methodsOf(c, view)
 	r.strict, r.merge = in.flagOf(c, "strict_slashes", false), in.flagOf(c, "merge_slashes", true)
