@@ -34,11 +34,16 @@ func (h *Handler) refuse(x *exchange) {
 	serve(h, x)
 }
 
-// reject says why and until when.
+// reject says why and until when, until the client has been told.
 func (h *Handler) reject(x *exchange) {
 	d := x.decision
 	retryAfter(x, d.RetryAfter)
 	x.Header().Set("Connection", "close")
+	h.tell(x)
+	if d.Refusals > explained {
+		x.WriteHeader(http.StatusForbidden)
+		return
+	}
 	x.page(http.StatusForbidden, pageData{
 		Title:  "Access refused",
 		Text:   "Requests from your network address looked like an attack, so it is blocked for a while.",

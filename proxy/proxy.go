@@ -6,12 +6,14 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
@@ -71,7 +73,10 @@ type Handler struct {
 	warnings onceLog
 	literals literals
 	pending  pending
+	told     told
 	tarpit   chan struct{}
+	ended    context.Context // has ended: asks without waiting
+	held     atomic.Int32    // requests that wait for an instance
 }
 
 // New returns a Handler. It returns an error where c lacks something.
@@ -97,6 +102,9 @@ func New(c Config) (*Handler, error) {
 		warnings: onceLog{log: c.Log},
 		tarpit:   make(chan struct{}, maxTarpits),
 	}
+	var end context.CancelFunc
+	h.ended, end = context.WithCancel(context.Background())
+	end()
 	h.reverse = newReverseProxy(h)
 	return h, nil
 }

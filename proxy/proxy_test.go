@@ -377,6 +377,61 @@ func TestDeadUpstream(t *testing.T) {
 	}
 }
 
+// TestToldPeersAreRefusedAtAccept: ten explained refusals, then the connection
+// is closed before a byte is read; an unban opens it at once.
+func TestToldPeersAreRefusedAtAccept(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	peer, now := netip.MustParseAddr("192.0.2.1"), g.handler.Now()
+	if err := g.engine.Add(now, ban.Ban{Client: netip.MustParsePrefix("192.0.2.1/32"), Until: now.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range explained {
+		if g.handler.RefusePeer(peer) {
+			t.Fatalf("refused at accept after %d refusals", n)
+		}
+		if w := g.do("192.0.2.1", "GET", "/"); w.Code != 403 || w.Body.Len() == 0 {
+			t.Fatalf("refusal %d: %d with %d bytes", n+1, w.Code, w.Body.Len())
+		}
+	}
+	if !g.handler.RefusePeer(peer) {
+		t.Error("not refused at accept after ten explained refusals")
+	}
+	if w := g.do("192.0.2.1", "GET", "/"); w.Code != 403 || w.Body.Len() != 0 {
+		t.Errorf("on an open connection: %d with %d bytes, want a bare 403", w.Code, w.Body.Len())
+	}
+	if g.handler.RefusePeer(netip.MustParseAddr("192.0.2.2")) {
+		t.Error("another peer is refused")
+	}
+	if _, ok := g.engine.Remove(now, netip.MustParsePrefix("192.0.2.1/32")); !ok {
+		t.Fatal("no ban to remove")
+	}
+	if g.handler.RefusePeer(peer) {
+		t.Error("refused at accept after the unban")
+	}
+	if w := g.do("192.0.2.1", "GET", "/"); w.Code != 200 {
+		t.Errorf("after the unban: %d", w.Code)
+	}
+}
+
+func TestToldIsBounded(t *testing.T) {
+	t.Parallel()
+	var peers told
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	addr := netip.MustParseAddr("2001:db8::")
+	for range maxTold + 10 {
+		peers.add(addr, now, now.Add(time.Minute))
+		addr = addr.Next()
+	}
+	if n := len(peers.until); n != maxTold {
+		t.Errorf("%d peers, want at most %d", n, maxTold)
+	}
+	peers.add(addr, now.Add(time.Hour), now.Add(2*time.Hour))
+	if n := len(peers.until); n != 1 {
+		t.Errorf("%d peers after all others ended, want 1", n)
+	}
+}
+
 func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	t.Parallel()
 	if _, err := New(Config{}); err == nil {

@@ -24,9 +24,6 @@ type App interface {
 	Testify(status int, h http.Header) app.Witness
 }
 
-// maxHeld bounds the requests that wait for an instance.
-const maxHeld = 1000
-
 // newReverseProxy sets up httputil.ReverseProxy for h.
 func newReverseProxy(h *Handler) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
@@ -154,13 +151,13 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 	}
 }
 
+// maxHeld bounds the requests that wait for an instance.
+const maxHeld = 1000
+
 // ready waits for an instance of the app. It reports whether there is one; if
 // not, the client has been told.
 func (h *Handler) ready(x *exchange) bool {
-	ctx, cancel := context.WithTimeout(x.Context, h.Hold)
-	defer cancel()
-	err := h.App.Wait(ctx)
-	if err == nil {
+	if h.App.Wait(h.ended) == nil || h.hold(x) == nil {
 		return true
 	}
 	x.failed = true
@@ -175,6 +172,20 @@ func (h *Handler) ready(x *exchange) bool {
 		Refresh: int(startRetry / time.Second),
 	})
 	return false
+}
+
+// errHeld means that as many requests wait as may.
+var errHeld = errors.New("too many requests wait for the app")
+
+// hold waits for an instance as long as a request may.
+func (h *Handler) hold(x *exchange) error {
+	defer h.held.Add(-1)
+	if h.held.Add(1) > maxHeld {
+		return errHeld
+	}
+	ctx, cancel := context.WithTimeout(x.Context, h.Hold)
+	defer cancel()
+	return h.App.Wait(ctx)
 }
 
 // startRetry is when a client that met a starting app should ask again.

@@ -245,6 +245,7 @@ func (s *service) openFront(context.Context) error {
 		ReadHeaderTimeout: s.config.ReadHeaderTimeout,
 		IdleTimeout:       s.config.IdleTimeout,
 		StopTimeout:       s.config.StopTimeout,
+		RefusePeer:        handler.RefusePeer,
 		Log:               s.log,
 	}, handler)
 	return err

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// explained is how many refusals of a ban come with a page that says why. From
+// then on the client has been told: a direct peer's connections are closed as
+// they are accepted, and behind a proxy it gets a bare answer.
+const explained = 10
+
+// told are the direct peers that have been told of their ban. Whether the ban
+// still holds is asked anew at each connection, so that an unban works at once.
+type told struct {
+	mu    sync.RWMutex
+	until map[netip.Addr]time.Time
+}
+
+// maxTold bounds the peers remembered; beyond it they are refused in HTTP.
+const maxTold = 100_000
+
+func (t *told) add(peer netip.Addr, now, until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.until == nil {
+		t.until = map[netip.Addr]time.Time{}
+	}
+	if len(t.until) >= maxTold {
+		for a, end := range t.until {
+			if !now.Before(end) {
+				delete(t.until, a)
+			}
+		}
+	}
+	if len(t.until) < maxTold {
+		t.until[peer] = until
+	}
+}
+
+func (t *told) has(peer netip.Addr, now time.Time) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	until, ok := t.until[peer]
+	return ok && now.Before(until)
+}
+
+func (t *told) remove(peer netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.until, peer)
+}
+
+// RefusePeer says whether a connection of this peer is to be closed before a
+// byte of it is read: it is banned and has been told so often enough.
+func (h *Handler) RefusePeer(peer netip.Addr) bool {
+	now := h.Now()
+	if !h.told.has(peer, now) {
+		return false
+	}
+	b, ok := h.Engine.Banned(now, peer)
+	if !ok {
+		h.told.remove(peer)
+		return false
+	}
+	h.Metrics.Refused("accept", b.Rule)
+	return true
+}
+
+// tell notes a refusal: after enough of them the peer has been told.
+func (h *Handler) tell(x *exchange) {
+	if x.identity.Direct && x.decision.Refusals >= explained {
+		h.told.add(x.identity.Peer, x.start, x.decision.Until)
+	}
+}
