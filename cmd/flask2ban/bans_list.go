@@ -142,9 +142,17 @@ func writeBans(w io.Writer, bans []ban.Ban) error {
 	for _, b := range bans {
 		// The reason can hold what a client sent.
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", ban.FormatClient(b.Client), clock(b.Since), clock(b.Until),
-			b.Rule, b.Penalty, b.Count, printable(b.Reason))
+			b.Rule, penaltyWord(b), b.Count, printable(b.Reason))
 	}
 	return tw.Flush()
+}
+
+// penaltyWord says what a banned client gets: nothing yet in observe mode.
+func penaltyWord(b ban.Ban) string {
+	if b.Observed {
+		return "none (observe)"
+	}
+	return string(b.Penalty)
 }
 
 // printable escapes what would move the cursor of a terminal.

@@ -60,6 +60,21 @@ func TestBanListChooses(t *testing.T) {
 	}
 }
 
+// TestBanListShowsWhatIsNotApplied: in observe mode nobody is refused.
+func TestBanListShowsWhatIsNotApplied(t *testing.T) {
+	bans := someBans()[1:3]
+	bans[0].Observed = true
+	bans[1].Reason = "a\tb"
+	var got strings.Builder
+	if err := writeBans(&got, bans); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(got.String(), "\n")
+	if !strings.Contains(lines[1], "none (observe)  3") || !strings.HasSuffix(lines[2], `reject          2      "a\tb"`) {
+		t.Errorf("got\n%s", got.String())
+	}
+}
+
 // TestExportedBansAreImported holds that each format is read back.
 func TestExportedBansAreImported(t *testing.T) {
 	for name, write := range exportFormats() {
