@@ -79,37 +79,39 @@ func (s *shard) lowest(now time.Time, n int) *entry {
 func (s *shard) forget(e *entry) {
 	s.evicted++
 	if e.dossier != nil {
-		s.mark(e.key(), false)
+		s.unmark(e.dossier)
 	}
 	s.drop(e)
 }
 
-// shrink brings the dossiers back into their budget: those with the least
-// evidence go first, then the details behind bans, then past bans, then the
-// bans that end soonest. It may be the newest that goes.
+// shrink brings the dossiers back into their budget: of a few those with the
+// least evidence go first, then the details behind bans, then past bans. Bans
+// that have no more than that to lose go last, those that end soonest first.
+// It may be the newest dossier that goes.
 func (s *shard) shrink(now time.Time) {
 	for s.bytes > s.budget && len(s.dossiers) > 0 {
-		d := s.least(now, dossierSample)
-		if d.rank(now) >= tierPast && !d.trimmable(now) {
-			d = s.least(now, len(s.dossiers)) // rare: be sure that nothing less is left
-		}
+		d := s.least(now)
 		if d.trim(now) {
 			s.account(d)
 			continue
 		}
 		s.evicted++
-		s.mark(d.key, false)
+		s.unmark(d)
 		s.close(s.table.find(d.key, s.table.seed.hash(d.key)))
 	}
 }
 
-// least returns the dossier of least rank among n neighbours at random.
-func (s *shard) least(now time.Time, n int) *dossier {
+// least returns the dossier of least rank among a few neighbours at random.
+func (s *shard) least(now time.Time) *dossier {
+	among := s.dossiers[s.bare:]
+	if len(among) == 0 {
+		among = s.dossiers
+	}
 	var lowest *dossier
 	var least rank
-	start := s.pick(len(s.dossiers))
-	for i := range min(n, len(s.dossiers)) {
-		d := s.dossiers[(start+i)%len(s.dossiers)]
+	at := s.pick(len(among))
+	for i := range min(dossierSample, len(among)) {
+		d := among[(at+i)%len(among)]
 		r := d.rank(now)
 		if d.trimmable(now) {
 			r = tierPast // before all past bans
@@ -121,9 +123,14 @@ func (s *shard) least(now time.Time, n int) *dossier {
 	return lowest
 }
 
+// bare says that nothing is left but a ban.
+func (d *dossier) bare() bool {
+	return d.ban != nil && len(d.spent) == 0 && d.tally.empty() && d.gate == nil
+}
+
 // trimmable says whether a banned client's details could be let go.
 func (d *dossier) trimmable(now time.Time) bool {
-	return d.banned(now) && (len(d.spent) > 0 || !d.tally.empty())
+	return d.banned(now) && !d.bare()
 }
 
 // trim lets go of the details of a ban in force: the ban says what led to it.
@@ -131,6 +138,6 @@ func (d *dossier) trim(now time.Time) bool {
 	if !d.trimmable(now) {
 		return false
 	}
-	d.spent, d.tally = nil, tally{}
+	d.spent, d.tally, d.gate = nil, tally{}, nil
 	return true
 }

@@ -114,6 +114,8 @@ type dossier struct {
 	// last is when the last evidence counted.
 	last time.Time
 	gate *gate
+	// saved says that the store may have a record.
+	saved bool
 	// bytes is what the shard's account has for the dossier.
 	bytes int
 }

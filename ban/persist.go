@@ -44,14 +44,10 @@ type Record struct {
 // Empty says that nothing is left to keep of the client.
 func (r Record) Empty() bool { return r.Ban == nil && len(r.Evidence) == 0 && len(r.More) == 0 }
 
-// record is the entry's state as it is saved. Slices are shared with the
-// dossier and must be copied before the lock is given up.
+// record is the state of an entry with a dossier as it is saved.
 func (e *entry) record(p *policy) Record {
-	r := Record{Client: e.key().prefix()}
 	d := e.dossier
-	if d == nil {
-		return r
-	}
+	r := Record{Client: d.key.prefix()}
 	r.Evidence, r.Spent = append(r.Evidence, d.tally.pieces...), append(r.Spent, d.spent...)
 	r.More, r.Last = append(r.More, d.tally.more...), d.last
 	r.Good, r.Bad, r.Routes, r.Sessions = e.merit.good, e.merit.bad, e.merit.routes, e.merit.sessions
@@ -116,6 +112,7 @@ func (e *Engine) restore(p *policy, r Record) {
 	}
 	entry.merit = merit{good: r.Good, bad: r.Bad, routes: r.Routes, sessions: r.Sessions, seen: uint32(r.Last.Unix())}
 	d := s.open(entry)
+	d.saved = true
 	d.tally, d.spent, d.last = tally{pieces: r.Evidence, more: r.More}, r.Spent, r.Last
 	if r.Ban != nil {
 		ban := *r.Ban
@@ -155,7 +152,8 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 }
 
 func (s *shard) record(p *policy, k key) Record {
-	if e := s.table.find(k, s.table.seed.hash(k)); e != nil {
+	if e := s.table.find(k, s.table.seed.hash(k)); e != nil && e.dossier != nil {
+		e.dossier.saved = true
 		return e.record(p)
 	}
 	return Record{Client: k.prefix()}

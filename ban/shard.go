@@ -12,17 +12,19 @@ const (
 	mostShards      = 256
 	clientsPerShard = 1024
 	// dossierBytes is how much memory for dossiers there is per client that
-	// may be tracked: with the 50 bytes of a slot, 130 MB for a million.
-	dossierBytes = 80
+	// may be tracked: with the 50 bytes of a slot, 125 MB for a million.
+	dossierBytes = 72
 )
 
 // shard is a part of the clients under one lock.
 type shard struct {
 	mu    sync.Mutex
 	table table
-	// dossiers are all of them, for picking some at random; bytes is what they
-	// take, budget what they may.
+	// dossiers are all of them, for picking some at random: first the bare
+	// ones, of which only a ban is left. Bytes is what they take, budget what
+	// they may.
 	dossiers []*dossier
+	bare     int
 	bytes    int
 	budget   int
 	// random is the state of a generator that nobody can observe.
@@ -66,13 +68,30 @@ func (s *shard) open(e *entry) *dossier {
 // close forgets a dossier; the entry and its merit stay.
 func (s *shard) close(e *entry) {
 	d := e.dossier
+	s.setBare(d, false)
 	last := len(s.dossiers) - 1
-	s.dossiers[d.index] = s.dossiers[last]
-	s.dossiers[d.index].index = d.index
+	s.swap(d.index, last)
 	s.dossiers[last] = nil
 	s.dossiers = s.dossiers[:last]
 	s.bytes -= d.bytes
 	e.dossier = nil
+}
+
+func (s *shard) swap(i, j int) {
+	s.dossiers[i], s.dossiers[j] = s.dossiers[j], s.dossiers[i]
+	s.dossiers[i].index, s.dossiers[j].index = i, j
+}
+
+// setBare moves a dossier to the part of the list where it belongs.
+func (s *shard) setBare(d *dossier, bare bool) {
+	switch was := d.index < s.bare; {
+	case bare && !was:
+		s.swap(d.index, s.bare)
+		s.bare++
+	case !bare && was:
+		s.bare--
+		s.swap(d.index, s.bare)
+	}
 }
 
 // drop forgets a client altogether.
@@ -89,14 +108,16 @@ func (s *shard) account(d *dossier) {
 	was := d.bytes
 	d.bytes = d.size()
 	s.bytes += d.bytes - was
+	s.setBare(d, d.bare())
 }
 
 // The sizes of what a dossier is made of, with what the allocator adds.
 const (
 	sizeEntry    = int(unsafe.Sizeof(entry{}))
-	sizeDossier  = int(unsafe.Sizeof(dossier{})) + 16 // and its place in the list
-	sizeBan      = int(unsafe.Sizeof(Ban{})) + 96     // and its reason
-	sizePiece    = int(unsafe.Sizeof(Piece{}))
+	sizeDossier  = int(unsafe.Sizeof(dossier{})) + 64 // and its places in the lists
+	sizeBan      = int(unsafe.Sizeof(Ban{})) + 80     // and its reason
+	sizePiece    = int(unsafe.Sizeof(Piece{})) + 16
+	sizeText     = 16
 	sizeOverflow = int(unsafe.Sizeof(Overflow{}))
 	sizeGate     = 256
 )
@@ -104,8 +125,8 @@ const (
 func (d *dossier) size() int {
 	n := sizeDossier + sizePiece*(cap(d.tally.pieces)+cap(d.spent)) + sizeOverflow*cap(d.tally.more)
 	for _, pieces := range [...][]Piece{d.tally.pieces, d.spent} {
-		for _, p := range pieces {
-			n += len(p.Method) + len(p.Path) + len(p.Route) + len(p.Verdict) + len(p.RequestID) + len(p.Kind)
+		for i := range pieces {
+			n += pieces[i].size()
 		}
 	}
 	if d.ban != nil {
@@ -113,6 +134,15 @@ func (d *dossier) size() int {
 	}
 	if d.gate != nil {
 		n += sizeGate
+	}
+	return n
+}
+
+// size is what the texts of a piece take.
+func (p *Piece) size() int {
+	n := 0
+	for _, text := range [...]string{p.Method, p.Path, p.Route, p.Verdict, p.RequestID, string(p.Kind)} {
+		n += (len(text) + sizeText - 1) / sizeText * sizeText
 	}
 	return n
 }
@@ -136,6 +166,17 @@ func (s *shard) mark(k key, urgent bool) {
 	}
 }
 
-// mostLazy bounds the clients of a shard whose scores wait to be saved while
-// the store doesn't work.
-const mostLazy = 4096
+// unmark notes that a client is forgotten for lack of memory: what was never
+// saved needs no deletion, and so the marks stay as few as the dossiers.
+func (s *shard) unmark(d *dossier) {
+	if d.saved {
+		s.mark(d.key, false)
+		return
+	}
+	delete(s.urgent, d.key)
+	delete(s.lazy, d.key)
+}
+
+// mostLazy bounds the scores of a shard that wait to be saved while the store
+// doesn't work, or is slow: 65,536 in all.
+const mostLazy = 256

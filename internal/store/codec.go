@@ -211,6 +211,15 @@ func (d *decoder) time() time.Time {
 
 func (d *decoder) text() string { return d.texts.of(d.take(d.uvarint())) }
 
+// own is a text that few records share.
+func (d *decoder) own() string {
+	b := d.take(d.uvarint())
+	if d.texts == nil {
+		return ""
+	}
+	return string(b)
+}
+
 func (d *decoder) float() float64 {
 	if b := d.take(8); b != nil {
 		return math.Float64frombits(binary.LittleEndian.Uint64(b))
@@ -253,8 +262,8 @@ func (d *decoder) pieces() []ban.Piece {
 	}
 	pieces := make([]ban.Piece, 0, n)
 	for range n {
-		p := ban.Piece{Time: d.time(), Kind: ban.Kind(d.text()), Method: d.text(), Path: d.text()}
-		p.Route, p.Verdict, p.RequestID, p.Weight = d.text(), d.text(), d.text(), d.float()
+		p := ban.Piece{Time: d.time(), Kind: ban.Kind(d.text()), Method: d.text(), Path: d.own()}
+		p.Route, p.Verdict, p.RequestID, p.Weight = d.text(), d.text(), d.own(), d.float()
 		flags := d.byte()
 		p.Soft, p.Local = flags&1 != 0, flags&2 != 0
 		pieces = append(pieces, p)
