@@ -50,14 +50,13 @@ func sourceWord(r Route) string {
 	return string(r.Source)
 }
 
-const (
-	columnGap = 2
-	// narrowest is how far a column is cut before the next one is.
-	narrowest = 8
-)
+const columnGap = 2
 
-// shrinkOrder is which column gives way first: endpoint, where, methods, rule.
-var shrinkOrder = [...]int{2, 4, 1, 0}
+// squeezes says which columns give way and how far, in order: first what says
+// least, then, on a very narrow terminal, everything.
+var squeezes = [...]struct{ column, least int }{
+	{2, 10}, {4, 20}, {0, 24}, {1, 8}, {4, 12}, {2, 6}, {3, 6}, {0, 12}, {4, 6}, {1, 4}, {0, 4},
+}
 
 // writeColumns writes rows as aligned columns, cutting cells so that a line
 // fits.
@@ -88,13 +87,12 @@ func fitColumns(widths []int, width int) {
 	for _, w := range widths {
 		total += w
 	}
-	for _, i := range shrinkOrder {
-		if total <= width {
-			return
+	for _, s := range squeezes {
+		cut := min(total-width, widths[s.column]-s.least)
+		if cut > 0 {
+			widths[s.column] -= cut
+			total -= cut
 		}
-		cut := min(total-width, max(widths[i]-narrowest, 0))
-		widths[i] -= cut
-		total -= cut
 	}
 }
 
@@ -116,7 +114,9 @@ func (p *Project) writeSummary(b *strings.Builder, width int) {
 		b.WriteString(", nothing unresolved\n")
 		return
 	}
-	fmt.Fprintf(b, ", %d places unresolved: below their prefixes unknown paths are never evidence\n\n", len(p.Unresolved))
+	b.WriteByte('\n')
+	wrap(b, fmt.Sprintf("Unresolved: %d. Below their prefixes an unknown path is never evidence.", len(p.Unresolved)), width)
+	b.WriteByte('\n')
 	for _, u := range p.Unresolved {
 		place := u.File
 		if place != "" {

@@ -49,30 +49,35 @@ func (p *Project) Merge(m URLMap) (*Project, Diff) {
 		}
 		out.Routes = append(out.Routes, r)
 	}
+	var unpaired []Route
 	for i, r := range p.Routes {
-		if !pairs.staticTaken[i] && r.Source != Runtime {
+		if pairs.staticTaken[i] {
+			continue
+		}
+		unpaired = append(unpaired, r)
+		if r.Source == Static {
 			d.StaticOnly = append(d.StaticOnly, r)
 		}
 	}
-	out.settle(p, m, d)
+	out.settle(p, m, unpaired)
 	return out, d
 }
 
-// settle decides what the routes that only the source has mean.
-func (p *Project) settle(static *Project, m URLMap, d Diff) {
+// settle decides what becomes of the routes that the app did not report.
+func (p *Project) settle(static *Project, m URLMap, unpaired []Route) {
 	if !m.Complete {
-		p.Routes = append(p.Routes, d.StaticOnly...)
 		p.Unresolved = slices.Clone(static.Unresolved)
 	}
-	for _, r := range d.StaticOnly {
-		if m.Complete && r.Source == Learned {
+	for _, r := range unpaired {
+		if !m.Complete || r.Source == Learned {
 			p.Routes = append(p.Routes, r)
-			continue
 		}
-		p.Lint = append(p.Lint, Finding{
-			File: r.File, Line: r.Line, Check: CheckStaticOnly,
-			Message: fmt.Sprintf("the source registers %s, the running app does not have it", r.Rule),
-		})
+		if m.Complete && r.Source == Static {
+			p.Lint = append(p.Lint, Finding{
+				File: r.File, Line: r.Line, Check: CheckStaticOnly,
+				Message: fmt.Sprintf("the source registers %s, the running app does not have it", r.Rule),
+			})
+		}
 	}
 	for _, mount := range m.Mounts {
 		p.Unresolved = append(p.Unresolved, Unresolved{

@@ -19,14 +19,18 @@ const (
 	nearestShown = 3
 	// nearestCost is the difference beyond which a route is not near.
 	nearestCost = 6
+	// partCost is what a whole segment costs that is too much, missing or
+	// refused.
+	partCost = 3
 	// longSegment is the length from which a segment is compared no closer.
 	longSegment = 64
 )
 
 // candidate is a route with how far it is from a path.
 type candidate struct {
-	near Nearest
-	cost int
+	near     Nearest
+	cost     int
+	literals int // segments that agree to the letter
 }
 
 // nearest compares a path with every rule, segment by segment. It is for
@@ -39,10 +43,10 @@ func (t *Table) nearest(path string) []Nearest {
 			continue
 		}
 		if cost, why := r.distance(segments); cost < nearestCost {
-			found = append(found, candidate{Nearest{r.route, why}, cost})
+			found = append(found, candidate{Nearest{r.route, why}, cost, r.agreeing(segments)})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(a.cost, b.cost) })
+	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Or(a.cost-b.cost, b.literals-a.literals) })
 	out := make([]Nearest, 0, nearestShown)
 	for _, c := range found[:min(len(found), nearestShown)] {
 		out = append(out, c.near)
@@ -61,7 +65,7 @@ func (r *rule) distance(segments []string) (cost int, why string) {
 	parts := r.parts[1:]
 	for i, p := range parts {
 		if i >= len(segments) {
-			note(2*(len(parts)-i), "a segment is missing: %s", p.words())
+			note(partCost*(len(parts)-i), "a segment is missing: %s", p.words())
 			break
 		}
 		text := segments[i]
@@ -76,9 +80,20 @@ func (r *rule) distance(segments []string) (cost int, why string) {
 		}
 	}
 	if extra := len(segments) - len(parts); extra > 0 {
-		note(2*extra, "%q is too much", strings.Join(segments[len(parts):], "/"))
+		note(partCost*extra, "%q is too much", strings.Join(segments[len(parts):], "/"))
 	}
 	return cost, why
+}
+
+// agreeing counts the segments that are a literal of the rule.
+func (r *rule) agreeing(segments []string) int {
+	n := 0
+	for i, p := range r.parts[1:] {
+		if i < len(segments) && p.static && p.literal() != "" && p.literal() == segments[i] {
+			n++
+		}
+	}
+	return n
 }
 
 // words shows a part as the rule writes it.
@@ -103,7 +118,7 @@ func (p *part) differs(text string) (cost int, why string) {
 	case p.static && p.literal() == text:
 		return 0, ""
 	case p.static && (text == "" || p.literal() == ""):
-		return 2, fmt.Sprintf("%q instead of %s", text, p.words())
+		return partCost, fmt.Sprintf("%q instead of %s", text, p.words())
 	case p.static:
 		n := editDistance(p.literal(), text)
 		if n*2 > max(len(p.literal()), len(text)) {
@@ -111,7 +126,7 @@ func (p *part) differs(text string) (cost int, why string) {
 		}
 		return n, fmt.Sprintf("%q is not %s", text, p.words())
 	case !p.match.matches(text):
-		return 2, fmt.Sprintf("%s refuses %q", p.words(), text)
+		return partCost, fmt.Sprintf("%s refuses %q", p.words(), text)
 	}
 	return p.differsInValue(text)
 }
