@@ -100,7 +100,7 @@ const maxRepeat = 1000
 
 func (t *translation) repeat() {
 	m := repeatPattern.FindStringSubmatch(t.in[t.pos:])
-	if m == nil || m[1] == "" && m[3] == "" {
+	if m == nil || m[1]+m[2]+m[3] == "" {
 		t.out.WriteString(`\{`)
 		t.pos++
 		return
