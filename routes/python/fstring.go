@@ -4,7 +4,9 @@ import "strings"
 
 // maxFStrings is how deep f-strings may stand in one another; CPython 3.12
 // allows 150, and no one writes more than three.
-const maxFStrings = 20
+//
+// A replacement field counts too, as do those in format specifications.
+const maxFStrings = 40
 
 // fPart is one part of an f-string: literal text, or a replacement field.
 type fPart struct {
@@ -26,6 +28,10 @@ type fScanner struct {
 
 // skip returns the end of the f-string whose text begins at i, or -1.
 func (f *fScanner) skip(i int) int {
+	f.far = i
+	if f.s.nest >= maxFStrings {
+		return -1
+	}
 	f.s.nest++
 	defer func() { f.s.nest-- }()
 	return f.text(i, false)
@@ -101,7 +107,7 @@ func (f *fScanner) literal(start, end int) {
 // field reads a replacement field whose brace is before i and returns what
 // follows its closing brace, or -1.
 func (f *fScanner) field(i int) int {
-	if f.s.nest > maxFStrings {
+	if f.s.nest > 2*maxFStrings {
 		return -1
 	}
 	f.s.nest++

@@ -26,6 +26,8 @@ type lowerer struct {
 	lines []int  // where lines of out begin
 	marks []mark // one for each token of out
 	opens []int  // marks of the brackets that are open
+	// primaries are what primary found, by mark, once any were asked for.
+	primaries []int
 	// values are the string literals: in out stands their index, so that
 	// gpython need not decode what we decode better.
 	values []string
@@ -54,6 +56,7 @@ const wrapAt = 200
 // clear forgets what was lowered.
 func (l *lowerer) clear() {
 	l.out, l.marks, l.values, l.lines = l.out[:0], l.marks[:0], l.values[:0], append(l.lines[:0], 0)
+	l.primaries = l.primaries[:0]
 }
 
 // begin takes the tokens of one statement, to be lowered behind what is there.

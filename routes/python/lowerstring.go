@@ -61,7 +61,7 @@ func (j *joiner) add(t token) {
 	before := len(j.parts)
 	s := scanner{src: j.l.src.text, end: t.end, fuel: t.end - t.start, nest: j.l.nest, at: -1}
 	f := fScanner{s: &s, lit: lit, emit: func(p fPart) { j.piece(lit, p) }}
-	if s.nest >= maxFStrings || f.skip(from) != t.end {
+	if f.skip(from) != t.end {
 		j.parts = append(j.parts[:before], part{field: true, start: from, end: to})
 	}
 }

@@ -32,6 +32,20 @@ func (l *lowerer) word(mark int) string {
 // before the token at trailer ends: in `(a).b[0].c` the parenthesis. gpython
 // says of a trailer where it stands itself, CPython where the primary begins.
 func (l *lowerer) primary(trailer int) int {
+	for len(l.primaries) < len(l.marks) {
+		l.primaries = append(l.primaries, -1)
+	}
+	if known := l.primaries[trailer]; known >= 0 {
+		return known
+	}
+	start := l.walkPrimary(trailer, func(int) {})
+	l.walkPrimary(trailer, func(on int) { l.primaries[on] = start })
+	return start
+}
+
+// walkPrimary finds the same, and calls visit with every trailer on its way,
+// whose primaries all begin there.
+func (l *lowerer) walkPrimary(trailer int, visit func(int)) int {
 	i := trailer - 1
 	for i > 0 {
 		if open := l.marks[i].open; open >= 0 {
@@ -39,12 +53,14 @@ func (l *lowerer) primary(trailer int) int {
 			if c := l.out[l.marks[i].out]; c == '{' || i == 0 || !l.endsOperand(i-1) {
 				return i
 			}
+			visit(i)
 			i--
 			continue
 		}
 		if l.out[l.marks[i-1].out] != '.' || l.word(i-1) != "." {
 			return i
 		}
+		visit(i - 1)
 		i -= 2
 	}
 	return max(i, 0)

@@ -309,13 +309,17 @@ func (s *scanner) opLen(i int, c byte) int {
 // str reads the string literal whose prefix is at start and quote at i.
 func (s *scanner) str(start, i int) token {
 	lit := literalAt(s.src[start:s.end], i-start)
-	if lit.formatted && s.fuel > 0 && s.nest < maxFStrings {
+	if lit.formatted && s.fuel > 0 {
 		sub := fScanner{s: s, lit: lit}
 		if end := sub.skip(start + lit.open); end >= 0 {
 			s.pos = end
 			return token{kindString, start, end}
 		}
 		s.fuel -= sub.far - start
+		if s.nest > 0 { // one try for all that are nested: it keeps time linear
+			s.pos = max(sub.far, start+1)
+			return token{kindBad, start, s.pos}
+		}
 	}
 	end, ok := s.plainEnd(start+lit.open, lit)
 	s.pos = end
