@@ -194,6 +194,7 @@ func (e *Engine) accuse(now time.Time, o Observation) Outcome {
 // count adds a piece of evidence to the score and climbs the ladder.
 func (e *Engine) count(now time.Time, p *policy, s *shard, entry *entry, kind KindInfo, v *Evidence, standing Standing) Outcome {
 	d := entry.dossier
+	d.forget(now)
 	weight, soft := kind.weigh(v, &entry.merit)
 	added := d.tally.add(newPiece(now, *v, weight, soft), kind.Each, p.FindTime)
 	if added {

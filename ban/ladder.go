@@ -132,6 +132,13 @@ func (d *dossier) forgotten() time.Time {
 	return from.Add(forgetFactor * d.ban.Until.Sub(d.ban.Since))
 }
 
+// forget lets go of a past ban whose count is due to be forgotten.
+func (d *dossier) forget(now time.Time) {
+	if d.ban != nil && !now.Before(d.forgotten()) {
+		d.ban, d.spent = nil, nil
+	}
+}
+
 // count is how many bans the client had that aren't forgotten.
 func (d *dossier) count(now time.Time) int {
 	if d.ban == nil || !now.Before(d.forgotten()) {

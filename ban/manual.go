@@ -107,12 +107,15 @@ func (e *Engine) Remove(now time.Time, client netip.Prefix) (Ban, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := s.table.find(k, hash)
-	if entry == nil || entry.dossier == nil {
+	if entry == nil {
+		return Ban{}, false
+	}
+	entry.merit.bad = 0
+	if entry.dossier == nil {
 		return Ban{}, false
 	}
 	ban, active := entry.dossier.snapshot(), entry.dossier.banned(now)
 	s.close(entry)
-	entry.merit.bad = 0
 	s.mark(k, true)
 	return ban, active
 }

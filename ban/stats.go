@@ -90,9 +90,7 @@ func (s *shard) expire(now time.Time, p *policy) {
 // nothing is left of it.
 func (d *dossier) over(now time.Time, p *policy) bool {
 	d.tally.expire(now, p.FindTime)
-	if d.ban != nil && !now.Before(d.forgotten()) {
-		d.ban, d.spent = nil, nil
-	}
+	d.forget(now)
 	if d.gate != nil && d.gate.waiters.Load() == 0 && !p.suspects(d.tally.sums(now, p.FindTime)) {
 		d.gate = nil
 	}
