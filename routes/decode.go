@@ -34,7 +34,8 @@ var byteClasses = func() (table [256]byteClass) {
 // replaced. Equal requests have equal paths, so it serves as a key. A target
 // that no server accepts is returned as it is.
 func Path(target string) string {
-	r := readTarget(target, serverWerkzeug, behaviourOf(Options{}))
+	var r request
+	r.read(target, serverWerkzeug, behaviourOf(Options{}))
 	if r.bad {
 		return target
 	}

@@ -49,8 +49,8 @@ func (t *Table) ExplainUpgrade(host, method, target string) Explanation {
 
 func (t *Table) explain(host, method, target string, websocket bool) Explanation {
 	e := Explanation{Method: method, Target: target, Path: Path(target), Args: map[string]string{}, Allow: []string{}}
-	r, refusal := t.read(host, method, target)
-	if refusal != Found {
+	var r request
+	if refusal := t.read(&r, host, method, target); refusal != Found {
 		e.Verdict = refusal
 		e.Why = t.why(&e)
 		return e
@@ -58,14 +58,14 @@ func (t *Table) explain(host, method, target string, websocket bool) Explanation
 	if r.authority != "" {
 		host = r.authority
 	}
-	path, mounted := t.unmount(string(t.pathInfo(nil, r)))
+	path, mounted := t.unmount(string(t.pathInfo(nil, &r)))
 	s := &search{
 		path: path, domain: t.hosts.domain(host), method: askedMethod(method),
 		websocket: websocket, allow: map[string]bool{},
 	}
 	e.Path = path
 	if !mounted {
-		e.Path = string(t.pathInfo(nil, r)[1:])
+		e.Path = string(t.pathInfo(nil, &r)[1:])
 		e.Verdict = t.elsewhere(e.Path).Kind
 		e.Why = "the app is mounted below " + t.options.Prefix
 		return e

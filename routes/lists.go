@@ -76,11 +76,11 @@ func (l Lists) compile() (compiledLists, error) {
 }
 
 // benign says that browsers, crawlers or systems ask for this very path.
-func (l *compiledLists) benign(f foldedPath) bool { return l.sure.contains(f) }
+func (l *compiledLists) benign(f *foldedPath) bool { return l.sure.contains(f) }
 
 // subresource says that the path looks like a picture, a script or the like
 // that a page may name though it is gone.
-func (l *compiledLists) subresource(f foldedPath) bool { return l.weak.contains(f) }
+func (l *compiledLists) subresource(f *foldedPath) bool { return l.weak.contains(f) }
 
 // honeypath says that only scanners ask for the path.
-func (l *compiledLists) honeypath(f foldedPath) bool { return l.honey.contains(f) }
+func (l *compiledLists) honeypath(f *foldedPath) bool { return l.honey.contains(f) }

@@ -212,14 +212,14 @@ func lowerASCII(s string) string {
 
 // contains says whether a path is in the set. Its time is linear in the path's
 // length.
-func (s *pathSet) contains(f foldedPath) bool {
+func (s *pathSet) contains(f *foldedPath) bool {
 	if s.size == 0 || !s.has(f) {
 		return false
 	}
 	return s.except == nil || !s.except.has(f)
 }
 
-func (s *pathSet) has(f foldedPath) bool {
+func (s *pathSet) has(f *foldedPath) bool {
 	if _, ok := s.whole.find(f.text); ok {
 		return true
 	}
@@ -276,7 +276,7 @@ func (r *segmentRule) applies(path string, end int) bool {
 }
 
 // hasLast judges the last segment's beginning and ending.
-func (s *pathSet) hasLast(f foldedPath) bool {
+func (s *pathSet) hasLast(f *foldedPath) bool {
 	last := f.text[f.last:]
 	if last == "" {
 		return false

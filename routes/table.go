@@ -187,7 +187,8 @@ func (t *Table) CatchAll() *Route { return t.catchAll }
 // Listed says that the target's path is on the honeypath list, whether or not a
 // route matches it: for variable routes whose view says not found.
 func (t *Table) Listed(target string) bool {
-	return t.lists.honeypath(foldPath(Path(target)))
+	name := foldPath(Path(target))
+	return t.lists.honeypath(&name)
 }
 
 // Match says what the table makes of one request. host is the Host field,
@@ -203,8 +204,8 @@ func (t *Table) MatchUpgrade(host, method, target string) Verdict {
 }
 
 func (t *Table) match(host, method, target string, websocket bool) Verdict {
-	r, refusal := t.read(host, method, target)
-	if refusal != Found {
+	var r request
+	if refusal := t.read(&r, host, method, target); refusal != Found {
 		return Verdict{Kind: refusal}
 	}
 	if r.authority != "" {
@@ -215,7 +216,7 @@ func (t *Table) match(host, method, target string, websocket bool) Verdict {
 	}
 	buf := t.buffers.Get().(*[]byte)
 	defer t.buffers.Put(buf)
-	*buf = t.pathInfo((*buf)[:0], r)
+	*buf = t.pathInfo((*buf)[:0], &r)
 	// Nothing below keeps the path, so it may live in the buffer.
 	path, mounted := t.unmount(unsafe.String(unsafe.SliceData(*buf), len(*buf)))
 	if !mounted {
@@ -226,25 +227,25 @@ func (t *Table) match(host, method, target string, websocket bool) Verdict {
 
 // read takes the target apart; the kind is not Found where the app's server or
 // Werkzeug refuses the request before routing.
-func (t *Table) read(host, method, target string) (request, Kind) {
+func (t *Table) read(r *request, host, method, target string) Kind {
 	if lineTooLong(t.server, method, target) {
-		return request{}, BadRequest
+		return BadRequest
 	}
-	r := readTarget(target, t.server, t.behaviour)
+	r.read(target, t.server, t.behaviour)
 	if r.bad {
-		return r, BadRequest
+		return BadRequest
 	}
 	if r.authority != "" {
 		host = r.authority
 	}
 	if t.hosts.refused(host) {
-		return r, BadHost
+		return BadHost
 	}
-	return r, Found
+	return Found
 }
 
 // pathInfo appends the decoded path with one more slash in front.
-func (t *Table) pathInfo(buf []byte, r request) []byte {
+func (t *Table) pathInfo(buf []byte, r *request) []byte {
 	return appendPath(append(buf, '/'), r.path)
 }
 

@@ -42,32 +42,30 @@ type request struct {
 	bad bool
 }
 
-// readTarget takes a raw target apart. The first loop is the common case, an
-// origin-form target; it takes no more than a nanosecond a byte.
-func readTarget(target string, s server, b behaviour) request {
+// read takes a raw target apart into r, which must be zero. The loop is for the
+// common case, an origin-form target; it takes no more than a nanosecond a byte.
+func (r *request) read(target string, s server, b behaviour) {
 	if len(target) == 0 || target[0] != '/' || len(target) > 1 && target[1] == '/' {
-		return readOddTarget(target, s, b)
+		*r = readOddTarget(target, s, b)
+		return
 	}
 	end := len(target)
-	decode := false
 	for i := 0; i < len(target); i++ {
 		switch byteClasses[target[i]] {
 		case plain:
 		case space:
-			return readOddTarget(target, s, b)
+			*r = readOddTarget(target, s, b)
+			return
 		case ends:
-			if end == len(target) {
-				end = i
-			}
+			end = min(end, i)
 		case encoded:
-			decode = decode || end == len(target)
+			r.decode = r.decode || end == len(target)
 		}
 	}
-	r := request{path: target[:end], decode: decode}
+	r.path = target[:end]
 	if end < len(target) {
 		r.query = queryOf(target[end:])
 	}
-	return r
 }
 
 // queryOf returns the query of what follows the path.

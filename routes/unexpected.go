@@ -7,16 +7,16 @@ import "strings"
 // counts.
 func (t *Table) unexpected(s *search, path string) Verdict {
 	name := foldPath(path)
-	if t.lists.benign(name) {
+	if t.lists.benign(&name) {
 		return Verdict{Kind: Benign}
 	}
 	if v, ok := t.excused(s, path); ok {
 		return v
 	}
-	if t.lists.honeypath(name) {
+	if t.lists.honeypath(&name) {
 		return Verdict{Kind: Honeypath}
 	}
-	if t.lists.subresource(name) || t.linkified(s, path) {
+	if t.lists.subresource(&name) || t.linkified(s, path) {
 		return Verdict{Kind: Benign}
 	}
 	if s.branched {
@@ -31,11 +31,11 @@ func (t *Table) unexpected(s *search, path string) Verdict {
 func (t *Table) elsewhere(path string) Verdict {
 	name := foldPath(path)
 	switch {
-	case t.lists.benign(name):
+	case t.lists.benign(&name):
 		return Verdict{Kind: Benign}
-	case t.lists.honeypath(name):
+	case t.lists.honeypath(&name):
 		return Verdict{Kind: Honeypath}
-	case t.lists.subresource(name):
+	case t.lists.subresource(&name):
 		return Verdict{Kind: Benign}
 	}
 	return Verdict{Kind: UnexpectedPath}
