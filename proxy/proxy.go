@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ import (
 // stated is required.
 type Config struct {
 	// Clients finds out who asks.
-	Clients *clientip.Resolver
+	Clients Clients
 	// Tables gives the route table in force and takes what was learned.
 	Tables Tables
 	// Engine judges clients.
@@ -52,6 +53,14 @@ type Config struct {
 	AllowDebugger bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+}
+
+// Clients finds out who sent a request; a [clientip.Resolver].
+type Clients interface {
+	Resolve(r *http.Request) clientip.Identity
+	// Warning is what to tell the operator, once, of a peer that can't be
+	// banned because it may stand for many.
+	Warning(peer netip.Addr) string
 }
 
 // Tables is where a Handler gets its route table.

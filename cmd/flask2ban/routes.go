@@ -74,7 +74,7 @@ with --diff where the app lost a route.`,
 }
 
 func (c *cli) printRoutes(ctx context.Context, cfg *config.Config, v routesView) error {
-	project, err := c.readProject(ctx, cfg)
+	project, _, err := c.readProject(ctx, cfg)
 	if err != nil {
 		return err
 	}

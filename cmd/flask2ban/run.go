@@ -72,6 +72,7 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 	parts := []part{
 		{"engine", func(ctx context.Context) error { return s.engine.Serve(ctx, s.store) }},
 		{"upkeep", s.upkeep},
+		{"reload", s.reloadOnHangup},
 	}
 	local, err := state.Listen(ctx, s.dir)
 	if err != nil {
@@ -117,7 +118,7 @@ func (s *service) upkeep(ctx context.Context) error {
 		case now := <-expire.C:
 			s.engine.Expire(now)
 		case <-interfaces.C:
-			if err := s.clients.Refresh(); err != nil {
+			if err := s.clients.now.Load().Refresh(); err != nil {
 				s.log.Warn("own addresses", "error", err)
 			}
 		case <-history.C:

@@ -18,21 +18,26 @@ func serveFlags(cmd interface{ Flags() *pflag.FlagSet }) { config.AddFlags(cmd.F
 
 // serve runs, fronts and protects an app until ctx ends.
 func (c *cli) serve(ctx context.Context, appName string, command []string, flags *pflag.FlagSet) error {
-	cfg, err := config.Load(flags, c.getenv, "")
+	load := func() (*config.Config, error) {
+		cfg, err := config.Load(flags, c.getenv, "")
+		if err != nil {
+			return nil, err
+		}
+		cfg.App = orText(appName, cfg.App)
+		if command != nil {
+			cfg.Command = command
+		}
+		return cfg, nil
+	}
+	cfg, err := load()
 	if err != nil {
 		return usage(err)
-	}
-	if appName != "" {
-		cfg.App = appName
-	}
-	if command != nil {
-		cfg.Command = command
 	}
 	if cfg.App == "" {
 		return usagef("no app: write flask2ban app.py; in front of an app that runs already, its source is still where its routes stand: flask2ban app.py --upstream %s",
 			orText(cfg.Upstream, "http://127.0.0.1:5000"))
 	}
-	s := &service{cli: c, config: cfg, log: newLogger(c.stderr, cfg)}
+	s := &service{cli: c, config: cfg, current: cfg, load: load, log: newLogger(c.stderr, cfg)}
 	err = s.open(ctx)
 	if err == nil {
 		err = s.run(ctx)

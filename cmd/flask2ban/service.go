@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
 	"github.com/flask2ban/flask2ban/internal/app"
-	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/live"
 	"github.com/flask2ban/flask2ban/internal/metrics"
@@ -29,12 +27,14 @@ import (
 type service struct {
 	cli    *cli
 	config *config.Config
+	load   func() (*config.Config, error) // reads config again
 	log    *slog.Logger
 
 	dir     string // state directory
+	python  string // the interpreter; empty where none was found yet
 	table   *live.Table
 	history *live.History
-	clients *clientip.Resolver
+	clients *clients
 	engine  *ban.Engine
 	store   ban.Store
 	metrics *metrics.Metrics
@@ -44,7 +44,8 @@ type service struct {
 	admin   *admin.Server
 
 	closers []func() error
-	mu      sync.Mutex // guards history
+	mu      sync.Mutex     // guards history and current
+	current *config.Config // config, or what was reloaded since
 }
 
 // open makes every part, in the order in which they need each other. What it
@@ -86,24 +87,22 @@ func (s *service) openState(context.Context) error {
 }
 
 func (s *service) openClients(context.Context) error {
-	var err error
-	s.clients, err = clientip.New(clientip.Config{
-		Trusted:  s.config.TrustedProxies,
-		Header:   s.config.ClientHeader,
-		IPv4Bits: s.config.IPv4Prefix,
-		IPv6Bits: s.config.IPv6Prefix,
-		Private:  s.config.BanPrivate,
-		Ignore:   s.config.Ignore,
-	})
-	return err
+	r, err := newResolver(s.config)
+	if err != nil {
+		return err
+	}
+	s.clients = &clients{}
+	s.clients.now.Store(r)
+	return nil
 }
 
 func (s *service) openRoutes(ctx context.Context) error {
 	began := time.Now()
-	project, err := s.cli.readProject(ctx, s.config)
+	project, python, err := s.cli.readProject(ctx, s.config)
 	if err != nil {
 		return err
 	}
+	s.python = python
 	s.history, err = live.OpenHistory(filepath.Join(s.dir, "routes.json"))
 	if err != nil {
 		s.log.Warn("route history", "error", err)
@@ -131,36 +130,8 @@ func (s *service) openEngine(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, s.store.Close)
-	weights := make(map[ban.Kind]float64, len(s.config.Weights))
-	for kind, w := range s.config.Weights {
-		weights[ban.Kind(kind)] = w
-	}
-	s.engine, err = ban.New(ban.Config{
-		MaxRetry:   s.config.MaxRetry,
-		FindTime:   s.config.FindTime,
-		BanTime:    s.config.BanTime,
-		BanTimeMax: s.config.BanTimeMax,
-		Observe:    s.config.Observe,
-		MaxClients: s.config.MaxClients,
-		Weights:    weights,
-		IPv4Bits:   s.config.IPv4Prefix,
-		IPv6Bits:   s.config.IPv6Prefix,
-		Standing:   s.standing,
-		StoreError: s.storeError,
-	})
+	s.engine, err = ban.New(s.judging(s.config))
 	return err
-}
-
-// standings translates what clientip says of an address for the engine.
-var standings = map[clientip.Standing]ban.Standing{
-	clientip.Bannable:    ban.Bannable,
-	clientip.SuspectOnly: ban.SuspectOnly,
-	clientip.Never:       ban.Never,
-}
-
-func (s *service) standing(a netip.Addr) ban.Standing {
-	standing, _ := s.clients.Standing(a)
-	return standings[standing]
 }
 
 func (s *service) storeError(err error) {
@@ -184,7 +155,7 @@ func (s *service) openApp(ctx context.Context) error {
 	s.app, err = app.New(app.Config{
 		App:           s.config.App,
 		Command:       s.config.Command,
-		Python:        s.config.Python,
+		Python:        orText(s.python, s.config.Python),
 		User:          s.config.User,
 		Group:         s.config.Group,
 		AllowDebugger: s.config.AllowDebugger,
@@ -292,6 +263,8 @@ func (s *service) openAdmin(context.Context) error {
 		Metrics: s.metrics.Handler(),
 		Ready:   s.ready,
 		Token:   token,
+		Hosts:   []string{s.config.Admin},
+		Reload:  s.reload,
 		Log:     s.log,
 		Info: admin.Info{
 			Version: version(), App: s.config.App, Mode: mode(s.config), PID: os.Getpid(),

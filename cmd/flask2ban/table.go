@@ -30,14 +30,14 @@ func sourceFlags(f *pflag.FlagSet) (load func(c *cli, name string) (*config.Conf
 	}
 }
 
-// readProject reads the routes of cfg's app from its source. The app's
-// interpreter, where there is one, tells Werkzeug's version and where packages
-// lie; without one the newest version known is followed.
-func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Project, error) {
+// readProject reads the routes of cfg's app from its source, and returns the
+// app's interpreter. That, where there is one, tells Werkzeug's version and
+// where packages lie; without one the newest version known is followed.
+func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Project, string, error) {
 	o := extract.Options{Werkzeug: cfg.Werkzeug, Prefix: cfg.Prefix}
 	entry, err := extract.Resolve(cfg.App)
 	if err != nil {
-		return nil, usage(err)
+		return nil, "", usage(err)
 	}
 	python, err := app.FindPython(ctx, app.Search{Python: cfg.Python, Dir: entry.Dir})
 	switch {
@@ -45,21 +45,21 @@ func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Proj
 		o.Path = python.SysPath
 		o.Werkzeug = orText(o.Werkzeug, python.Werkzeug)
 	case cfg.Python != "":
-		return nil, usage(err)
+		return nil, "", usage(err)
 	}
 	project, err := extract.Read(ctx, entry, o)
 	switch {
 	case errors.Is(err, extract.ErrNoEntry):
-		return nil, usage(err)
+		return nil, "", usage(err)
 	case err != nil:
-		return nil, fmt.Errorf("read the routes of %s: %w", cfg.App, err)
+		return nil, "", fmt.Errorf("read the routes of %s: %w", cfg.App, err)
 	}
-	return project, nil
+	return project, python.Path, nil
 }
 
 // readTable makes the table that the daemon would begin with.
 func (c *cli) readTable(ctx context.Context, cfg *config.Config) (*routes.Table, error) {
-	project, err := c.readProject(ctx, cfg)
+	project, _, err := c.readProject(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"routes/extract":    {"routes", "routes/python"},
 	"internal/app":      {"routes"},
 	"internal/clientip": {},
-	"internal/config":   {},
+	"internal/config":   {"internal/clientip"},
 	"internal/state":    {},
 	"internal/metrics":  {},
 	"internal/store":    {"ban"},

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/proxy"
+)
+
+// clients is the resolver in force, replaced whole by a reload.
+type clients struct {
+	now atomic.Pointer[clientip.Resolver]
+}
+
+var _ proxy.Clients = (*clients)(nil)
+
+// Resolve implements proxy.Clients.
+func (c *clients) Resolve(r *http.Request) clientip.Identity { return c.now.Load().Resolve(r) }
+
+// Warning implements proxy.Clients.
+func (c *clients) Warning(peer netip.Addr) string { return c.now.Load().Warning(peer) }
+
+func newResolver(c *config.Config) (*clientip.Resolver, error) {
+	return clientip.New(clientip.Config{
+		Trusted:  c.TrustedProxies,
+		Header:   c.ClientHeader,
+		IPv4Bits: c.IPv4Prefix,
+		IPv6Bits: c.IPv6Prefix,
+		Private:  c.BanPrivate,
+		Ignore:   c.Ignore,
+	})
+}
+
+// judging is the engine's part of a configuration.
+func (s *service) judging(c *config.Config) ban.Config {
+	weights := make(map[ban.Kind]float64, len(c.Weights))
+	for kind, w := range c.Weights {
+		weights[ban.Kind(kind)] = w
+	}
+	return ban.Config{
+		MaxRetry:   c.MaxRetry,
+		FindTime:   c.FindTime,
+		BanTime:    c.BanTime,
+		BanTimeMax: c.BanTimeMax,
+		Observe:    c.Observe,
+		MaxClients: c.MaxClients,
+		Weights:    weights,
+		IPv4Bits:   c.IPv4Prefix,
+		IPv6Bits:   c.IPv6Prefix,
+		Standing:   s.standing,
+		StoreError: s.storeError,
+	}
+}
+
+// standings translates what clientip says of an address for the engine.
+var standings = map[clientip.Standing]ban.Standing{
+	clientip.Bannable:    ban.Bannable,
+	clientip.SuspectOnly: ban.SuspectOnly,
+	clientip.Never:       ban.Never,
+}
+
+func (s *service) standing(a netip.Addr) ban.Standing {
+	standing, _ := s.clients.now.Load().Standing(a)
+	return standings[standing]
+}
+
+// reloadable are the settings that a reload applies; the others wait for the
+// next start.
+var reloadable = map[string]bool{
+	"trusted-proxy": true, "client-header": true, "ban-private": true, "ignore": true,
+	"mode": true, "preset": true, "maxretry": true, "findtime": true, "bantime": true,
+	"bantime-max": true, "weights": true,
+}
+
+// reload reads the configuration again. It is checked whole before any of it
+// is applied; a bad one leaves the old one in force. Bans, scores and
+// connections stay.
+func (s *service) reload(context.Context) error {
+	next, err := s.load()
+	if err != nil {
+		return fmt.Errorf("the old configuration stays in force: %w", err)
+	}
+	// What makes one client is part of every key that the engine holds.
+	next.IPv4Prefix, next.IPv6Prefix = s.config.IPv4Prefix, s.config.IPv6Prefix
+	resolver, err := newResolver(next)
+	if err != nil {
+		return fmt.Errorf("the old configuration stays in force: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.clients.now.Swap(resolver)
+	if err := s.engine.Configure(s.judging(next)); err != nil {
+		s.clients.now.Store(old)
+		return fmt.Errorf("the old configuration stays in force: %w", err)
+	}
+	applied, waiting := changes(s.current, next)
+	s.current = next
+	s.log.Info("configuration reloaded", "changed", strings.Join(applied, " "))
+	if len(waiting) > 0 {
+		s.log.Warn("some changes take effect at the next start only", "settings", strings.Join(waiting, " "))
+	}
+	return nil
+}
+
+// changes are the keys of the settings that differ, by whether a reload
+// applies them.
+func changes(old, next *config.Config) (applied, waiting []string) {
+	for _, setting := range config.Settings() {
+		switch {
+		case reflect.DeepEqual(setting.Text(old), setting.Text(next)):
+		case reloadable[setting.Key]:
+			applied = append(applied, setting.Key)
+		default:
+			waiting = append(waiting, setting.Key)
+		}
+	}
+	return applied, waiting
+}
+
+// reloadOnHangup reloads at each SIGHUP, as daemons do.
+func (s *service) reloadOnHangup(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			if err := s.reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				s.log.Error("reload", "error", err)
+			}
+		}
+	}
+}
