@@ -95,7 +95,7 @@ func (h *Handler) observe(x *exchange) {
 		h.Metrics.Evidence(string(kind))
 		o.Evidence = &ban.Evidence{
 			Kind:      kind,
-			Soft:      isSoft(r.Header) || x.listedRecord(r),
+			Soft:      x.reported == "" && (isSoft(r.Header) || x.listedRecord(r)),
 			Path:      routes.Path(r.RequestURI),
 			Method:    r.Method,
 			Route:     x.route(),
@@ -119,12 +119,33 @@ func (h *Handler) kind(x *exchange, said Testimony) ban.Kind {
 	switch {
 	case x.local != 0 && x.local != http.StatusNotFound:
 		return "" // a wrong Host or method is no offence
+	case x.reported != "":
+		return x.reported
 	case x.listedRecord(x.request):
 		return ban.UnexpectedPath
 	case x.witness.Exception != "" || x.status == http.StatusInternalServerError && x.asked && x.known():
 		return ban.ServerError
 	}
 	return Judge(x.verdict.Kind, said)
+}
+
+// evidenceHeader is a header of the app's answer by which the app itself
+// reports an offence, such as "Flask2ban-Evidence: login_failed". The client
+// never sees it.
+const evidenceHeader = "Flask2ban-Evidence"
+
+// reportedKind is the kind that an app's report names: a word of letters,
+// digits, _ and -, at most 64 bytes. Anything else is no report.
+func reportedKind(value string) ban.Kind {
+	word := strings.TrimSpace(value)
+	if len(word) > 64 || strings.IndexFunc(word, notOfKind) >= 0 {
+		return ""
+	}
+	return ban.Kind(word)
+}
+
+func notOfKind(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
 }
 
 // listedRecord says that a variable route (/<slug>) took a path from the

@@ -39,6 +39,7 @@ type exchange struct {
 	asked    bool          // the app was asked
 	upstream time.Duration // how long the app took
 	witness  app.Witness
+	reported ban.Kind // what the app itself reports of the client
 	failed   bool // the app gave no answer
 	judged   bool // observed
 	pended   bool // counted among the client's pending unknown paths
@@ -84,8 +85,13 @@ func (x *exchange) WriteHeader(status int) {
 
 // testify reads the app's testimony from the answer's header and removes it.
 func (x *exchange) testify(status int, h http.Header) {
-	if x.asked {
-		x.witness = x.handler.App.Testify(status, h)
+	if !x.asked {
+		return
+	}
+	x.witness = x.handler.App.Testify(status, h)
+	if report := h[evidenceHeader]; len(report) > 0 {
+		delete(h, evidenceHeader)
+		x.reported = reportedKind(report[0])
 	}
 }
 

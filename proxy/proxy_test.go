@@ -279,6 +279,32 @@ func TestClientThatHangsUpDoesNotEscape(t *testing.T) {
 	}
 }
 
+// TestAppReports: brute force on a valid route counts where the app says so,
+// and the client does not see what it said.
+func TestAppReports(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Routing", "found")
+		w.Header().Set("Flask2ban-Evidence", r.URL.Query().Get("say"))
+		w.WriteHeader(401)
+	}, nil)
+	for range 5 {
+		w := g.do("192.0.2.1", "POST", "/post?say=login_failed", "Referer", "http://app.example/login")
+		if w.Code != 401 || w.Header().Get("Flask2ban-Evidence") != "" {
+			t.Fatalf("%d, header %q", w.Code, w.Header().Get("Flask2ban-Evidence"))
+		}
+	}
+	if w := g.do("192.0.2.1", "POST", "/post?say=login_failed"); w.Code != 403 {
+		t.Errorf("after five failed logins: %d, want 403", w.Code)
+	}
+	for range 10 {
+		g.do("192.0.2.2", "POST", "/post?say=no%20word%0a")
+	}
+	if n := len(g.engine.Bans(g.handler.Now())); n != 1 {
+		t.Errorf("%d bans, want 1: nonsense is no report", n)
+	}
+}
+
 func TestDebuggerIsRefused(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, flask, nil)
