@@ -33,6 +33,11 @@ func (in *interp) missingAttr(on value, name string) value {
 			return &external{path: o.class.harmlessPath() + "." + name}
 		}
 	}
+	if s, ok := on.(*super); ok {
+		if cls, _ := classOf(s.self); cls != nil && cls.harmless() {
+			return &external{path: cls.harmlessPath() + "." + name}
+		}
+	}
 	return unknownf("the attribute " + name + " is not known")
 }
 

@@ -114,7 +114,10 @@ func (in *interp) spreadArgs(c *call, v value) {
 
 // callValue calls fn, each alternative of it.
 func (in *interp) callValue(fn value, c *call) value {
-	if !in.step() || len(in.frames) > maxFrames {
+	if !in.step() {
+		return unknownf("the budget of steps is spent")
+	}
+	if len(in.frames) > maxFrames {
 		in.lost(c, "the calls nest too deeply or never end")
 		return unknownf("the calls nest too deeply or never end")
 	}
@@ -181,7 +184,10 @@ func (in *interp) callFunction(f *function, c *call) value {
 	if len(in.frames) > 0 {
 		fr.line = in.frame().line
 	}
-	in.enter(fr, func() flow { return in.runBody(f, fr) })
+	in.ran[stmtOf(f.body)] = true
+	if in.share(func() { in.enter(fr, func() flow { return in.runBody(f, fr) }) }) {
+		in.tooLong(f, c)
+	}
 	if f.generator {
 		return newSeq(listSeq, fr.yields...)
 	}
@@ -189,6 +195,22 @@ func (in *interp) callFunction(f *function, c *call) value {
 		return none{}
 	}
 	return join(fr.results...)
+}
+
+// tooLong opens what a call that was cut short may have registered on.
+func (in *interp) tooLong(f *function, c *call) {
+	why := "the function " + f.name + " takes too many steps to follow"
+	in.lost(c, why)
+	if len(in.handed(c)) == 0 && in.loader.mentions(f.module) {
+		in.stray.addOpening(opening{in.here(), "", why})
+	}
+}
+
+func stmtOf(body []*python.Stmt) *python.Stmt {
+	if len(body) == 0 {
+		return nil
+	}
+	return body[0]
 }
 
 func (in *interp) runBody(f *function, fr *frame) flow {

@@ -6,8 +6,10 @@ import "github.com/go-python/gpython/ast"
 func (in *interp) iterate(v value) (items []value, open bool) {
 	switch v := v.(type) {
 	case *seq:
+		in.charge(len(v.items) / 4)
 		return append([]value(nil), v.items...), v.open
 	case *dict:
+		in.charge(len(v.keys) / 4)
 		return append([]value(nil), v.keys...), v.open
 	case string:
 		for _, r := range v {

@@ -142,7 +142,21 @@ func (in *interp) evalName(name string) value {
 
 func (in *interp) evalAttribute(e *ast.Attribute) value {
 	on := in.eval(e.Value)
+	if c, ok := on.(*choice); ok {
+		on = withoutNone(c)
+	}
 	return each(on, func(o value) value { return in.getAttr(o, string(e.Attr)) })
+}
+
+// withoutNone drops None, of which no attribute is ever read.
+func withoutNone(c *choice) value {
+	var kept []value
+	for _, a := range c.of {
+		if !isNone(a) {
+			kept = append(kept, a)
+		}
+	}
+	return join(kept...)
 }
 
 func (in *interp) evalSeq(kind seqKind, elts []ast.Expr) value {

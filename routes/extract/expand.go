@@ -64,9 +64,8 @@ func (s *setupState) register(in *interp, r *registration) {
 // maxNested bounds the nesting of blueprints.
 const maxNested = 32
 
-// expandAll puts every registered blueprint onto its app, then those that
-// nobody registered onto main.
-func (in *interp) expandAll(main *app) {
+// expandAll puts every registered blueprint onto its app.
+func (in *interp) expandAll() {
 	for i := 0; i < len(in.apps); i++ {
 		a := in.apps[i]
 		for j := 0; j < len(a.regs); j++ {
@@ -74,6 +73,10 @@ func (in *interp) expandAll(main *app) {
 		}
 		a.regs = nil
 	}
+}
+
+// expandRest puts the blueprints that nobody registered onto main.
+func (in *interp) expandRest(main *app) {
 	if main == nil {
 		return
 	}

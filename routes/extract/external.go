@@ -49,10 +49,24 @@ func (in *interp) externalAttr(e *external, name string) value {
 	if src, ok := knownModule(path); ok {
 		return in.loadModel(path, src)
 	}
+	if path == "sys.modules" {
+		return in.loadedModules()
+	}
 	if name == "__name__" {
 		return e.name
 	}
 	return &external{path: path, parent: e, name: name}
+}
+
+// loadedModules is sys.modules, as far as it is the project's.
+func (in *interp) loadedModules() value {
+	d := newDict()
+	for _, k := range sortedModules(in.loader.modules) {
+		if m := in.loader.modules[k]; !m.model && !m.foreign {
+			d.set(m.name, m)
+		}
+	}
+	return d
 }
 
 func (in *interp) externalItem(e *external, key value) value {

@@ -36,7 +36,7 @@ zoneinfo
 // harmlessPackages are packages outside the standard library that register no
 // route on an app that they are handed.
 var harmlessPackages = words(`
-multiprocess billiard joblib dill cloudpickle
+flask_allows2 flask_allows flask_replicated flask_webpackext multiprocess billiard joblib dill cloudpickle
 OpenSSL PIL a2wsgi aiohttp airbrake alembic anthropic appsignal apscheduler arrow asgiref attr attrs authlib
 babel backoff bcrypt bjoern bleach blinker boto3 botocore bottle brotli bs4 bugsnag cachetools celery cheroot
 cherrypy click colorama coloredlogs cryptography cv2 datadog dateutil ddtrace decouple django docker dotenv

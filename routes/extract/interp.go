@@ -3,10 +3,12 @@ package extract
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-python/gpython/ast"
 
 	"github.com/flask2ban/flask2ban/routes"
+	"github.com/flask2ban/flask2ban/routes/python"
 )
 
 // interp is one run over one entry. It is used by one goroutine.
@@ -26,6 +28,8 @@ type interp struct {
 	steps, limit int
 	depth        int // of expressions
 	exhausted    bool
+	spent        bool // there is nothing left for anyone
+	deadline     time.Time
 
 	markers                                              map[string]func(*interp, *ast.Call) value
 	builtins                                             map[string]value
@@ -34,12 +38,12 @@ type interp struct {
 	stray                                                *app // what is registered on an app that is not known
 	problems                                             []moduleProblem
 
+	ran        map[*python.Stmt]bool // by a function's first statement
 	apps       []*app
 	blueprints []*blueprint
 	unresolved []routes.Unresolved
 	lint       []routes.Finding
 	models     map[string]value
-	tried      map[string]bool // extensions whose source was looked for
 }
 
 // frame is one call under way, or one module being imported.
@@ -94,17 +98,43 @@ func (in *interp) here() position {
 
 // step counts one unit of work and says whether there may be more.
 func (in *interp) step() bool {
-	in.steps++
+	return in.charge(1)
+}
+
+// charge counts n units of work.
+func (in *interp) charge(n int) bool {
+	before := in.steps
+	in.steps += n
 	if in.steps > in.limit {
 		in.exhausted = true
 		return false
 	}
-	if in.steps&0xfff == 0 && in.ctx.Err() != nil {
-		in.limit = 0
+	if before>>12 != in.steps>>12 && (in.ctx.Err() != nil || time.Now().After(in.deadline)) {
+		in.limit, in.spent = 0, true
 		in.exhausted = true
 		return false
 	}
 	return true
+}
+
+// minShare is how many steps every call may take.
+const minShare = 50_000
+
+// share gives one call three quarters of what is left, so that what takes too
+// long does not cost everything after it. The result says whether the call was
+// cut short.
+func (in *interp) share(body func()) bool {
+	whole := in.limit
+	in.limit = min(whole, in.steps+max(minShare, (whole-in.steps)/4*3))
+	body()
+	if in.spent {
+		return false
+	}
+	cut := in.exhausted && in.limit < whole
+	if in.limit = whole; cut {
+		in.exhausted = in.steps > whole
+	}
+	return cut
 }
 
 // open records that anything below prefix may be a route.

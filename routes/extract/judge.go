@@ -102,6 +102,7 @@ func (in *interp) suspect(e *ast.Call, fn value, c *call, decorator bool) {
 	for _, f := range alternatives(fn) {
 		switch f := f.(type) {
 		case *unknown:
+			in.strayRule(name, c)
 			in.openSuspect(name, c, none{}, "it is not known what ."+name+"() is called on: "+f.why)
 		case *external:
 			first, _ := c.get(0, "rule")
@@ -109,6 +110,17 @@ func (in *interp) suspect(e *ast.Call, fn value, c *call, decorator bool) {
 				in.openSuspect(name, c, f.prefixGiven(), f.path+" may register a route")
 			}
 		}
+	}
+}
+
+// strayRule keeps what a route() on an unknown value says for certain.
+func (in *interp) strayRule(name string, c *call) {
+	if rule, ok := c.get(0, "rule"); ok && startsWithSlash(rule) && (name == "route" || name == "add_url_rule" || verbs[name]) {
+		options := &call{kw: c.kw, open: c.open}
+		if verbs[name] {
+			options = withMethods(options, strings.ToUpper(name))
+		}
+		in.addRuleCall(in.stray, rule, options)
 	}
 }
 
@@ -176,7 +188,9 @@ func mentionsRoutes(text string) bool {
 // problem is a part of a file that could not be read, or a limit: what the
 // module registers on may have more.
 func (in *interp) problem(m *module, p python.Problem) {
-	in.problems = append(in.problems, moduleProblem{m, p})
+	if !strings.Contains(p.Reason, "read as") { // an encoding that was read all the same
+		in.problems = append(in.problems, moduleProblem{m, p})
+	}
 }
 
 type moduleProblem struct {
@@ -201,7 +215,7 @@ func (in *interp) settleProblems() {
 				found = true
 			}
 		}
-		if !found {
+		if !found && in.loader.mentions(mp.m) {
 			in.stray.addOpening(opening{at, "", reason})
 		}
 	}

@@ -211,6 +211,15 @@ func (l *loader) submodule(m *module, name string) string {
 	return ""
 }
 
+// mentions says that a module's source speaks of routes at all.
+func (l *loader) mentions(m *module) bool {
+	if m == nil || m.file == "" {
+		return false
+	}
+	src, err := os.ReadFile(m.file)
+	return err == nil && mentionsRoutes(string(src))
+}
+
 // tree is the parsed file, nil where it cannot be read.
 func (l *loader) tree(file string) *python.Module {
 	p := l.start(file, nil)

@@ -1,5 +1,7 @@
 package extract
 
+import "github.com/flask2ban/flask2ban/routes/python"
+
 // newInterp prepares what a run knows before it reads anything.
 func (in *interp) prepare() {
 	in.markers = markerCalls()
@@ -11,7 +13,7 @@ func (in *interp) prepare() {
 	in.stateClass = in.stateModel()
 	in.viewType = &class{name: "flask.views.view", vars: newScope(nil)}
 	in.viewType.linear = []*class{in.viewType}
-	in.tried = map[string]bool{}
+	in.ran = map[*python.Stmt]bool{}
 	in.stray = &app{obj: &object{class: in.viewType, vars: newScope(nil)}, config: newDict()}
 	in.stray.urlMap = in.newURLMap(in.stray)
 	in.models = in.modelTable()

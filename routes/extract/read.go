@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/flask2ban/flask2ban/routes"
 	"github.com/flask2ban/flask2ban/routes/python"
@@ -34,8 +35,10 @@ type Options struct {
 // so in an unresolved entry. Zero fields mean the defaults.
 type Limits struct {
 	// Steps is how many statements and expressions are evaluated; default
-	// 20,000,000.
+	// 5,000,000.
 	Steps int
+	// Time is how long evaluating may take; default 30 s.
+	Time time.Duration
 	// Files is how many files are read ahead; default 20,000.
 	Files int
 	// File bounds one file.
@@ -43,7 +46,8 @@ type Limits struct {
 }
 
 const (
-	defaultSteps = 20_000_000
+	defaultSteps = 5_000_000
+	defaultTime  = 30 * time.Second
 	defaultFiles = 20_000
 )
 
@@ -64,6 +68,10 @@ func Read(ctx context.Context, e Entry, o Options) (*routes.Project, error) {
 	in := &interp{ctx: ctx, opts: o, loader: l, limit: o.Limits.Steps}
 	if in.limit <= 0 {
 		in.limit = defaultSteps
+	}
+	in.deadline = time.Now().Add(defaultTime)
+	if o.Limits.Time > 0 {
+		in.deadline = time.Now().Add(o.Limits.Time)
 	}
 	in.prepare()
 	project := in.project(e)

@@ -64,6 +64,7 @@ var registrars = map[string]string{
 	"graphene_file_upload.flask":  "flask_graphql",
 	"graphql_server.flask":        "flask_graphql",
 	"healthcheck":                 "one_path",
+	"pluggy":                      "pluggy",
 	"prometheus_flask_exporter":   "prometheus_flask_exporter",
 	"prometheus_flask_exporter.*": "prometheus_flask_exporter",
 	"spectree":                    "one_path",

@@ -19,8 +19,14 @@ func (in *interp) project(e Entry) *routes.Project {
 		main = w.apps[0].app
 	}
 	in.settleProblems()
+	in.expandAll()
+	in.unreached()
+	if main == nil && w.find(in.ownApps(), "", 0) {
+		main = w.apps[0].app
+	}
 	in.expandStray(main)
-	in.expandAll(main)
+	in.expandAll()
+	in.expandRest(main)
 	p := &routes.Project{App: e.App, Lint: in.lint, Routes: []routes.Route{}}
 	for _, m := range w.apps {
 		in.write(p, m)
@@ -71,7 +77,7 @@ func (in *interp) conclude(p *routes.Project, e Entry, main *app) {
 		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "no Flask app was found from here; name it as module:object")
 	}
 	if in.exhausted {
-		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "the app takes more than %d steps to follow", in.limit)
+		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "the app takes too many steps, or too much time, to follow")
 	}
 	p.Options = routes.Options{StrictSlashes: true, MergeSlashes: true, Werkzeug: in.opts.Werkzeug, Prefix: in.opts.Prefix}
 	if main != nil {

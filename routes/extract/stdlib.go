@@ -18,7 +18,7 @@ func (in *interp) pureTable() map[string]value {
 		"os.path.join": pathJoin, "posixpath.join": pathJoin, "werkzeug.utils.safe_join": pathJoin,
 		"os.path.dirname": onText(path.Dir), "os.path.basename": onText(basename), "os.path.abspath": onText(path.Clean),
 		"os.path.realpath": onText(path.Clean), "os.path.normpath": onText(path.Clean), "os.path.expanduser": onText(nil),
-		"os.path.splitext": splitExt, "os.path.split": pathSplit, "os.listdir": listDir, "os.path.exists": onDisk(isThere), "os.path.isdir": onDisk(isDir), "os.path.isfile": onDisk(isFile),
+		"os.path.splitext": splitExt, "os.path.split": pathSplit, "os.listdir": listDir, "os.path.relpath": relPath, "os.path.exists": onDisk(isThere), "os.path.isdir": onDisk(isDir), "os.path.isfile": onDisk(isFile),
 		"os.getenv": environGet, "os.environ.get": environGet, "os.environ.setdefault": environGet, "os.getcwd": cwd, "os.walk": walkDir,
 		"glob.glob": globFiles, "pathlib.Path": newPath, "pathlib.PurePath": newPath, "pathlib.PurePosixPath": newPath,
 		"urllib.parse.urljoin": urlJoin, "urlparse.urljoin": urlJoin, "six.moves.urllib.parse.urljoin": urlJoin,
@@ -380,7 +380,17 @@ func globPath(in *interp, s string, c *call) value {
 	return found
 }
 
-func sortedKeys(m map[string]value) []string {
+// relPath is os.path.relpath.
+func relPath(in *interp, c *call) value {
+	to, ok := pathString(c.or(0, "path", none{}))
+	from, ok2 := pathString(c.or(1, "start", in.loader.root))
+	if rel, err := filepath.Rel(from, to); ok && ok2 && err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return partial("a path that is not known", "", "")
+}
+
+func sortedModules(m map[string]*module) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
 		out = append(out, k)

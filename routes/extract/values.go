@@ -195,7 +195,7 @@ func join(vs ...value) value {
 	var all []value
 	for _, v := range vs {
 		for _, a := range alternatives(v) {
-			if a != nil && !contains(all, a) {
+			if a != nil && len(all) <= maxChoice && !contains(all, a) {
 				all = append(all, a)
 			}
 		}
