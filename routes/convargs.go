@@ -38,27 +38,30 @@ func parseArguments(text string) arguments {
 	return args
 }
 
+// pythonConstants is Werkzeug's routing.rules._PYTHON_CONSTANTS.
+var pythonConstants = map[string]any{"None": nil, "True": true, "False": false}
+
 // pythonize is Werkzeug's routing.rules._pythonize.
 func pythonize(value string) any {
-	switch value {
-	case "None":
-		return nil
-	case "True":
-		return true
-	case "False":
-		return false
+	if constant, ok := pythonConstants[value]; ok {
+		return constant
 	}
-	number := strings.ReplaceAll(strings.TrimSpace(value), "_", "")
-	if n, err := strconv.ParseInt(number, 10, 64); err == nil {
-		return n
+	if number, ok := pythonNumber(strings.ReplaceAll(strings.TrimSpace(value), "_", "")); ok {
+		return number
 	}
-	if f, err := strconv.ParseFloat(number, 64); err == nil && !strings.ContainsAny(number, "xXpP") {
-		return f
-	}
-	if n := len(value); n > 1 && value[0] == value[n-1] && (value[0] == '"' || value[0] == '\'') {
+	if n := len(value); n > 1 && value[0] == value[n-1] && strings.IndexByte(`"'`, value[0]) >= 0 {
 		return value[1 : n-1]
 	}
 	return value
+}
+
+// pythonNumber reads what int() or float() would.
+func pythonNumber(text string) (any, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil && !strings.ContainsAny(text, "xXpP")
 }
 
 // get returns the argument by its name, or by its place where that is not

@@ -7,13 +7,7 @@ import "strings"
 func (t *Table) decide(s *search) (Kind, *rule) {
 	r := s.run(t.machine.root)
 	if r == nil && t.machine.mergeSlashes && strings.Contains(s.path, "//") {
-		s.path = t.behaviour.mergeSlashes(s.path)
-		s.merged = true
-		s.depth = 0
-		r = s.run(t.machine.root)
-		if r != nil && !s.needsSlash && t.behaviour.mergeOptOut && !r.route.MergeSlashes {
-			r = nil
-		}
+		r = t.runMerged(s)
 	}
 	switch {
 	case r == nil:
@@ -22,6 +16,18 @@ func (t *Table) decide(s *search) (Kind, *rule) {
 		return Redirect, r
 	}
 	return t.accept(s, r)
+}
+
+// runMerged tries again with doubled slashes merged.
+func (t *Table) runMerged(s *search) *rule {
+	s.path = t.behaviour.mergeSlashes(s.path)
+	s.merged = true
+	s.depth = 0
+	r := s.run(t.machine.root)
+	if r != nil && !s.needsSlash && t.behaviour.mergeOptOut && !r.route.MergeSlashes {
+		return nil
+	}
+	return r
 }
 
 // miss says why no rule matched.
@@ -38,13 +44,11 @@ func (s *search) miss() (Kind, *rule) {
 // accept does what is left once a rule is found: its converters' checks and the
 // redirects that it asks for.
 func (t *Table) accept(s *search, r *rule) (Kind, *rule) {
-	if r.bounded || r.numeric && len(s.path) > maxDigits {
-		switch t.check(r, s.values()) {
-		case refused:
-			return s.miss()
-		case raised:
-			return Failed, r
-		}
+	switch t.convert(s, r) {
+	case refused:
+		return s.miss()
+	case raised:
+		return Failed, r
 	}
 	switch {
 	case r.route.Alias && !t.options.NoRedirectDefaults:
@@ -57,6 +61,14 @@ func (t *Table) accept(s *search, r *rule) (Kind, *rule) {
 		return Redirect, r
 	}
 	return Found, r
+}
+
+// convert runs the converters' to_python where it could refuse anything.
+func (t *Table) convert(s *search, r *rule) refusal {
+	if r.bounded || r.numeric && len(s.path) > maxDigits {
+		return t.check(r, s.values())
+	}
+	return accepted
 }
 
 // check runs the converters' to_python in order.

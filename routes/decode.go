@@ -91,32 +91,37 @@ func replaceInvalid(in []byte) []byte {
 	return out
 }
 
+// sequences are the well-formed beginnings of UTF-8 (Unicode 15, table 3-7): the
+// lead bytes, how many bytes follow, and what the first of them may be.
+var sequences = [...]struct {
+	from, to  byte
+	need      int
+	low, high byte
+}{
+	{0xc2, 0xdf, 1, 0x80, 0xbf},
+	{0xe0, 0xe0, 2, 0xa0, 0xbf},
+	{0xe1, 0xec, 2, 0x80, 0xbf},
+	{0xed, 0xed, 2, 0x80, 0x9f},
+	{0xee, 0xef, 2, 0x80, 0xbf},
+	{0xf0, 0xf0, 3, 0x90, 0xbf},
+	{0xf1, 0xf3, 3, 0x80, 0xbf},
+	{0xf4, 0xf4, 3, 0x80, 0x8f},
+}
+
 // invalidLength returns the length of the maximal invalid subpart that in
 // begins with.
 func invalidLength(in []byte) int {
-	need, low, high := 0, byte(0x80), byte(0xbf)
-	switch c := in[0]; {
-	case c >= 0xc2 && c <= 0xdf:
-		need = 1
-	case c == 0xe0:
-		need, low = 2, 0xa0
-	case c == 0xed:
-		need, high = 2, 0x9f
-	case c >= 0xe1 && c <= 0xef:
-		need = 2
-	case c == 0xf0:
-		need, low = 3, 0x90
-	case c == 0xf4:
-		need, high = 3, 0x8f
-	case c >= 0xf1 && c <= 0xf3:
-		need = 3
+	for _, s := range sequences {
+		if in[0] < s.from || in[0] > s.to {
+			continue
+		}
+		n := 1
+		for low, high := s.low, s.high; n <= s.need && n < len(in) && in[n] >= low && in[n] <= high; n++ {
+			low, high = 0x80, 0xbf
+		}
+		return n
 	}
-	n := 1
-	for n <= need && n < len(in) && in[n] >= low && in[n] <= high {
-		n++
-		low, high = 0x80, 0xbf
-	}
-	return n
+	return 1
 }
 
 // latin1 returns bytes as Python's str would hold them: each byte a character.

@@ -141,18 +141,23 @@ func encodeIDNA(name string, strict bool) (string, bool) {
 	if host == "" || isASCII(host) && !strict {
 		return name, true
 	}
-	labels := strings.FieldsFunc(host, isLabelSeparator)
-	if isASCII(host) {
-		labels = strings.Split(host, ".")
-	}
+	labels := hostLabels(host)
 	for i, label := range labels {
 		encoded, ok := encodeLabel(label)
-		if !ok || len(encoded) > 63 || encoded == "" && i < len(labels)-1 {
+		if !ok || encoded == "" && i < len(labels)-1 {
 			return "", false
 		}
 		labels[i] = encoded
 	}
 	return strings.Join(labels, ".") + port, true
+}
+
+// hostLabels splits a name; an ASCII one keeps its empty labels.
+func hostLabels(host string) []string {
+	if isASCII(host) {
+		return strings.Split(host, ".")
+	}
+	return strings.FieldsFunc(host, isLabelSeparator)
 }
 
 // isLabelSeparator knows the dots of RFC 3490, section 3.1.
@@ -169,10 +174,14 @@ func isASCII(s string) bool {
 	return true
 }
 
+// maxLabel is the longest label of a host name (RFC 1035, section 2.3.4).
+const maxLabel = 63
+
 func encodeLabel(label string) (string, bool) {
 	if isASCII(label) {
-		return label, true
+		return label, len(label) <= maxLabel
 	}
 	encoded, ok := punycode(strings.ToLower(label))
-	return "xn--" + encoded, ok
+	encoded = "xn--" + encoded
+	return encoded, ok && len(encoded) <= maxLabel
 }

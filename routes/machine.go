@@ -69,10 +69,7 @@ func (s *search) walk(at *state, pos int) *rule {
 	if pos > len(s.path) {
 		return s.arrive(at)
 	}
-	end := len(s.path)
-	if i := strings.IndexByte(s.path[pos:], '/'); i >= 0 {
-		end = pos + i
-	}
+	end := partEnd(s.path, pos)
 	part := s.path[pos:end]
 	if next := at.next(part); next != nil {
 		s.branched = s.branched || part != ""
@@ -90,6 +87,14 @@ func (s *search) walk(at *state, pos int) *rule {
 		return s.arriveSlash(at)
 	}
 	return nil
+}
+
+// partEnd is where the part that begins at pos ends.
+func partEnd(path string, pos int) int {
+	if i := strings.IndexByte(path[pos:], '/'); i >= 0 {
+		return pos + i
+	}
+	return len(path)
 }
 
 func (s *search) walkDynamic(at *state, pos, end int) *rule {

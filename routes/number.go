@@ -136,16 +136,21 @@ func (n *number) check(raw string) refusal {
 	if n.fixedDigits != 0 && utf8.RuneCountInString(raw) != n.fixedDigits {
 		return refused
 	}
-	if !n.float && len(raw) > maxDigits && utf8.RuneCountInString(strings.TrimPrefix(raw, "-")) > maxDigits {
+	if !n.float && tooLong(raw) {
 		return raised
 	}
-	if n.min == nil && n.max == nil {
-		return accepted
+	if n.min != nil && compareNumber(raw, *n.min) < 0 {
+		return refused
 	}
-	if n.min != nil && compareNumber(raw, *n.min) < 0 || n.max != nil && compareNumber(raw, *n.max) > 0 {
+	if n.max != nil && compareNumber(raw, *n.max) > 0 {
 		return refused
 	}
 	return accepted
+}
+
+// tooLong says that Python's int() raises for the number of digits.
+func tooLong(raw string) bool {
+	return len(raw) > maxDigits && utf8.RuneCountInString(strings.TrimPrefix(raw, "-")) > maxDigits
 }
 
 // compareNumber compares a number's text with a bound, exactly also where the
@@ -192,16 +197,20 @@ func asciiDigit(r rune) rune {
 		return r
 	}
 	for _, block := range unicode.Nd.R16 {
-		if rune(block.Lo) <= r && r <= rune(block.Hi) {
-			return '0' + (r-rune(block.Lo))%10
+		if digit, ok := digitIn(rune(block.Lo), rune(block.Hi), r); ok {
+			return digit
 		}
 	}
 	for _, block := range unicode.Nd.R32 {
-		if rune(block.Lo) <= r && r <= rune(block.Hi) {
-			return '0' + (r-rune(block.Lo))%10
+		if digit, ok := digitIn(rune(block.Lo), rune(block.Hi), r); ok {
+			return digit
 		}
 	}
 	return r
+}
+
+func digitIn(low, high, r rune) (digit rune, ok bool) {
+	return '0' + (r-low)%10, low <= r && r <= high
 }
 
 // text is NumberConverter.to_url of to_python: leading zeros go, the fixed

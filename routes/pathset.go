@@ -251,24 +251,32 @@ func (s *pathSet) hasSegment(path string) bool {
 
 // applies judges a path that has the rule's segment, which ends at end.
 func (r *segmentRule) applies(path string, end int) bool {
-	if r.anywhere {
-		return true
+	return r.anywhere || end == len(path) && r.endsPath(path) || r.isAbove(path, end)
+}
+
+// endsPath judges a path whose last segment is the rule's.
+func (r *segmentRule) endsPath(path string) bool {
+	for _, tail := range r.tails {
+		if strings.HasSuffix(path, tail) {
+			return true
+		}
 	}
-	if end == len(path) {
-		for _, tail := range r.tails {
-			if strings.HasSuffix(path, tail) {
-				return true
-			}
+	for _, tail := range r.dotTails {
+		if strings.HasSuffix(path, tail) && strings.Contains(path, "/..") {
+			return true
 		}
-		for _, tail := range r.dotTails {
-			if strings.HasSuffix(path, tail) && strings.Contains(path, "/..") {
-				return true
-			}
-		}
+	}
+	return false
+}
+
+// isAbove judges what lies below the rule's segment.
+func (r *segmentRule) isAbove(path string, end int) bool {
+	if end+1 >= len(path) {
+		return false
 	}
 	for _, e := range r.endings {
 		dir, ending, _ := strings.Cut(e, "*")
-		if strings.HasSuffix(path[:min(end+1, len(path))], dir) && len(path) > end+1 && strings.HasSuffix(path, ending) {
+		if strings.HasSuffix(path[:end+1], dir) && strings.HasSuffix(path, ending) {
 			return true
 		}
 	}

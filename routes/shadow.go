@@ -127,10 +127,7 @@ func (c *converter) sample(i int) (string, bool) {
 	}
 	var taken []string
 	for _, text := range sampleTexts {
-		if c.isolating && strings.Contains(text, "/") || !c.accepts(text) {
-			continue
-		}
-		if c.number == nil || c.number.check(text) == accepted {
+		if c.takes(text) {
 			taken = append(taken, text)
 		}
 	}
@@ -138,4 +135,12 @@ func (c *converter) sample(i int) (string, bool) {
 		return "", false
 	}
 	return taken[i%len(taken)], true
+}
+
+// takes says that a URL with this text reaches the view.
+func (c *converter) takes(text string) bool {
+	if c.isolating && strings.Contains(text, "/") || !c.accepts(text) {
+		return false
+	}
+	return c.number == nil || c.number.check(text) == accepted
 }

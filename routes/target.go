@@ -170,17 +170,15 @@ func cutScheme(url string, legacy bool) (scheme, rest string) {
 			return "", url
 		}
 	}
-	if legacy {
-		if rest != "" && strings.Trim(rest, "0123456789") == "" {
-			return "", url
-		}
-		return scheme, rest
-	}
-	if c := scheme[0] | 0x20; c < 'a' || c > 'z' {
+	// url_parse takes digits behind the colon for a port, urlsplit wants a
+	// letter first.
+	if legacy && rest != "" && strings.Trim(rest, "0123456789") == "" || !legacy && !isLetter(scheme[0]) {
 		return "", url
 	}
 	return scheme, rest
 }
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // isSchemeByte knows that url_parse's class [+-.] is a range that holds a comma.
 func isSchemeByte(c byte, legacy bool) bool {

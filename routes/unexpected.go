@@ -122,10 +122,7 @@ func (w *wide) walk(at *state, pos, literals int) *rule {
 	if pos > len(w.path) {
 		return w.arrive(at, literals)
 	}
-	end := len(w.path)
-	if i := strings.IndexByte(w.path[pos:], '/'); i >= 0 {
-		end = pos + i
-	}
+	end := partEnd(w.path, pos)
 	text := w.path[pos:end]
 	if next := at.next(text); next != nil {
 		said := 0
@@ -136,7 +133,11 @@ func (w *wide) walk(at *state, pos, literals int) *rule {
 			return r
 		}
 	}
-	for _, e := range at.candidates(text) {
+	return w.walkDynamic(at, pos, end, literals)
+}
+
+func (w *wide) walkDynamic(at *state, pos, end, literals int) *rule {
+	for _, e := range at.candidates(w.path[pos:end]) {
 		to := end
 		if e.part.final {
 			to = len(w.path)
