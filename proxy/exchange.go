@@ -40,9 +40,9 @@ type exchange struct {
 	upstream time.Duration // how long the app took
 	witness  app.Witness
 	reported ban.Kind // what the app itself reports of the client
-	failed   bool // the app gave no answer
-	judged   bool // observed
-	pended   bool // counted among the client's pending unknown paths
+	failed   bool     // the app gave no answer
+	judged   bool     // observed
+	pended   bool     // counted among the client's pending unknown paths
 
 	status int
 	bytes  int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -39,7 +40,11 @@ func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Proj
 	if err != nil {
 		return nil, "", usage(err)
 	}
-	python, err := app.FindPython(ctx, app.Search{Python: cfg.Python, Dir: entry.Dir})
+	search := app.Search{Python: cfg.Python, Dir: entry.Dir}
+	if entry.File == "" {
+		search.Module, _, _ = strings.Cut(entry.Module, ".")
+	}
+	python, err := app.FindPython(ctx, search)
 	switch {
 	case err == nil:
 		o.Path = python.SysPath

@@ -22,6 +22,9 @@ type Search struct {
 	// Dir is the app's directory, where .venv and venv are looked for, and
 	// where the candidates run; empty means the working directory.
 	Dir string
+	// Module is a package that the app's interpreter must have, as httpbin for
+	// "httpbin:app"; empty means none.
+	Module string
 	// Env is the environment for VIRTUAL_ENV and PATH; nil means ours.
 	Env []string
 	// as is who the candidates run as: those in the app's directory are as
@@ -34,6 +37,8 @@ type Python struct {
 	Path, Version, Flask, Werkzeug string
 	// SysPath is its sys.path, without the script's directory.
 	SysPath []string
+	// HasModule says that it has Search.Module.
+	HasModule bool
 }
 
 // probeTimeout bounds one candidate: an import over a slow network disk.
@@ -45,6 +50,12 @@ const probeScript = `
 import json, sys
 path = [p for p in sys.path if p]
 import flask, werkzeug
+import importlib.util
+def has(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except Exception:
+        return False
 def version(name):
     try:
         from importlib.metadata import version
@@ -52,28 +63,45 @@ def version(name):
     except Exception:
         return str(getattr(sys.modules[name], "__version__", ""))
 print("\nflask2ban:" + json.dumps({"Path": sys.executable or "", "Version": "%d.%d.%d" % sys.version_info[:3],
-    "Flask": version("flask"), "Werkzeug": version("werkzeug"), "SysPath": path}))
+    "Flask": version("flask"), "Werkzeug": version("werkzeug"), "SysPath": path,
+    "HasModule": len(sys.argv) < 2 or has(sys.argv[1])}))
 `
 
 // FindPython returns the first interpreter that can import Flask: of the
-// app's .venv or venv, $VIRTUAL_ENV, python3 on PATH, /usr/bin/python3. Where
-// none can, the error lists what each said and how to install Flask.
+// app's .venv or venv, $VIRTUAL_ENV, python3 on PATH, /usr/bin/python3. One that
+// can, but lacks Search.Module, is only taken where none has both. Where none
+// can, the error lists what each said and how to install Flask.
 func FindPython(ctx context.Context, s Search) (Python, error) {
 	if s.Env == nil {
 		s.Env = os.Environ()
 	}
 	var tried []string
+	var second Python // has Flask, but not the module
 	for _, path := range s.candidates() {
 		python, err := s.probe(ctx, path)
-		if err == nil {
+		if err == nil && python.HasModule {
 			return python, nil
+		}
+		if err == nil {
+			second = orFirst(second, python)
+			continue
 		}
 		if ctx.Err() != nil {
 			return Python{}, fmt.Errorf("look for Python: %w", ctx.Err())
 		}
 		tried = append(tried, fmt.Sprintf("  %s: %v", path, err))
 	}
+	if second.Path != "" {
+		return second, nil
+	}
 	return Python{}, notFound(s, tried)
+}
+
+func orFirst(first, next Python) Python {
+	if first.Path == "" {
+		return next
+	}
+	return first
 }
 
 func notFound(s Search, tried []string) error {
@@ -121,7 +149,11 @@ func (s Search) candidates() []string {
 func (s Search) probe(ctx context.Context, path string) (Python, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-c", probeScript)
+	args := []string{"-c", probeScript}
+	if s.Module != "" {
+		args = append(args, s.Module)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = s.Dir, s.Env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
