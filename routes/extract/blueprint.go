@@ -152,6 +152,9 @@ func (in *interp) registerUnknown(t target, bp value, options *call) {
 	why := "a blueprint that is not known"
 	prefix := options.or(-1, "url_prefix", none{})
 	if e, ok := bp.(*external); ok {
+		if notOurs(e) {
+			return
+		}
 		why = "a blueprint of " + e.path
 		if isNone(prefix) {
 			prefix = e.prefixGiven()

@@ -3,6 +3,7 @@ package extract
 import (
 	"sort"
 	"strconv"
+	"strings"
 )
 
 func parseInt(s string) (int64, bool) {
@@ -238,6 +239,11 @@ func (in *interp) instanceOf(v, t value) tristate {
 		}
 		return out
 	}
+	if e, ok := v.(*external); ok && notOurs(e) {
+		if _, isModel := t.(*class); isModel {
+			return no
+		}
+	}
 	if opaqueValue(v) {
 		return maybe
 	}
@@ -257,6 +263,14 @@ func (in *interp) instanceOf(v, t value) tristate {
 		return in.externalInstance(v, t)
 	}
 	return maybe
+}
+
+// notOurs says that e is a thing of the standard library or of Flask by name, and
+// so no app, blueprint or object of the project.
+func notOurs(e *external) bool {
+	top, _, _ := strings.Cut(e.path, ".")
+	plain := !strings.ContainsAny(e.path, "()[]")
+	return plain && (isStdlib(top) || top == "flask" || top == "werkzeug") && !isCurrentApp(e.path)
 }
 
 // builtinInstance is isinstance(v, str) and the like.

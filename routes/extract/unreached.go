@@ -1,7 +1,9 @@
 package extract
 
 import (
+	"os"
 	"sort"
+	"strings"
 
 	"github.com/go-python/gpython/ast"
 
@@ -58,12 +60,60 @@ func (in *interp) definitions() []definition {
 	var out []definition
 	for _, k := range keys {
 		m := in.loader.modules[k]
-		out = definitionsIn(m.vars, m, nil, out)
+		if lines := registeringLines(m.file); len(lines) > 0 {
+			out = definitionsIn(m.vars, m, nil, lines, out)
+		}
 	}
 	return out
 }
 
-func definitionsIn(s *scope, m *module, self *class, out []definition) []definition {
+// registeringLines are the lines of a file on which a method of [registering] is
+// called: parsing every function to find out would cost seconds.
+func registeringLines(file string) []int {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	var out []int
+	for i, line := range strings.Split(string(src), "\n") {
+		_, after, ok := strings.Cut(line, ".")
+		for ok {
+			name, _, called := strings.Cut(after, "(")
+			if called && registering[strings.TrimSpace(name)] {
+				out = append(out, i+1)
+				break
+			}
+			_, after, ok = strings.Cut(after, ".")
+		}
+	}
+	return out
+}
+
+// spans says that one of lines lies in a suite.
+func spans(body []*python.Stmt, lines []int) bool {
+	if len(body) == 0 {
+		return false
+	}
+	first, last := body[0].Line, lastLine(body)
+	if d := body[0].Decorators; len(d) > 0 {
+		first = d[0].Line
+	}
+	i := sort.SearchInts(lines, first)
+	return i < len(lines) && lines[i] <= last
+}
+
+func lastLine(body []*python.Stmt) int {
+	s := body[len(body)-1]
+	last := s.Line
+	for _, more := range [][]*python.Stmt{s.Body, s.Clauses} {
+		if len(more) > 0 {
+			last = max(last, lastLine(more))
+		}
+	}
+	return last
+}
+
+func definitionsIn(s *scope, m *module, self *class, lines []int, out []definition) []definition {
 	seen := map[string]bool{}
 	for _, name := range s.order {
 		if seen[name] {
@@ -72,12 +122,12 @@ func definitionsIn(s *scope, m *module, self *class, out []definition) []definit
 		seen[name] = true
 		switch v := s.names[name].(type) {
 		case *function:
-			if v.module == m && registers(v.body, 0) {
+			if v.module == m && spans(v.body, lines) && registers(v.body, 0) {
 				out = append(out, definition{v, self})
 			}
 		case *class:
 			if v.module == m && self == nil {
-				out = definitionsIn(v.vars, m, v, out)
+				out = definitionsIn(v.vars, m, v, lines, out)
 			}
 		}
 	}
