@@ -138,23 +138,20 @@ func lintSecrets(r *rule) []Finding {
 	return out
 }
 
-// mixed says that letters and digits alternate more than names do.
+// mixed says that letters and digits alternate more often than names and dates
+// do.
 func mixed(text string) bool {
-	changes, last := 0, byte('a')
+	changes, wasDigit := 0, false
 	for i := range len(text) {
-		kind := byte('a')
-		if c := text[i]; c-'0' <= 9 {
-			kind = '0'
-		} else if c >= 'A' && c <= 'Z' {
-			kind = 'A'
-		}
-		if kind != last {
+		if digit := text[i]-'0' <= 9; digit != wasDigit {
 			changes++
+			wasDigit = digit
 		}
-		last = kind
 	}
-	return changes >= 5
+	return changes >= minChanges
 }
+
+const minChanges = 5
 
 // shorten keeps a secret out of the finding's own text.
 func shorten(rule, segment string) string {

@@ -238,6 +238,7 @@ func TestLintProject(t *testing.T) {
 	add(p, 11, "/page/<slug>", getOnly)
 	add(p, 12, "/page/about", getOnly)
 	add(p, 13, "/terms-and-conditions-of-use-2024", getOnly)
+	add(p, 14, "/scim/v2/ServiceProviderConfigList", getOnly)
 	want := []string{
 		"app.py:99 debug app.run(debug=True)",
 		"x.py:1 duplicate GET /user/<int:id> is registered twice; only user (app.py:9) answers",

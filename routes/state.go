@@ -166,18 +166,21 @@ type edgeIndex struct {
 
 func newEdgeIndex(edges []*edge) *edgeIndex {
 	x := &edgeIndex{byText: map[string][]*edge{}}
+	own := map[string][]*edge{}
 	for _, e := range edges {
-		x.byText[e.part.prefix()] = nil
-	}
-	for text := range x.byText {
+		text := e.part.prefix()
+		own[text] = append(own[text], e)
 		if !slices.Contains(x.lengths, len(text)) {
 			x.lengths = append(x.lengths, len(text))
 		}
-		for _, e := range edges {
-			if p := e.part.prefix(); len(p) <= len(text) && text[:len(p)] == p {
-				x.byText[text] = append(x.byText[text], e)
+	}
+	for text := range own {
+		for _, n := range x.lengths {
+			if n <= len(text) {
+				x.byText[text] = append(x.byText[text], own[text[:n]]...)
 			}
 		}
+		slices.SortFunc(x.byText[text], func(a, b *edge) int { return a.place - b.place })
 	}
 	slices.SortFunc(x.lengths, func(a, b int) int { return b - a })
 	return x
