@@ -46,7 +46,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | while read -r f; do \
 	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]*)' $$f | cut -d' ' -f2); do \
 	    echo "== $$t in $$(dirname $$f)"; \
-	    go test $$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	    go test $$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
 	  done; done
 
 .PHONY: bench

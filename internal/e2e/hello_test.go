@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -107,4 +110,36 @@ func TestSidecar(t *testing.T) {
 	c.want(200, "/2020")
 	wantBanned(t, d, "127.0.1.2", "/a", "/b", "/c", "/d", "/e", "/f", "/g")
 	c.want(200, "/")
+}
+
+// TestReload applies a changed configuration file to a running daemon, and
+// keeps the old one where the new one is bad.
+func TestReload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "flask2ban.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("maxretry: 100\n")
+	d := start(t, example(t, "hello"), "", "app.py", "--config", file)
+	c := d.from("127.0.1.1")
+	for _, p := range []string{"/a", "/b", "/c", "/d", "/e", "/f"} {
+		c.want(404, p)
+	}
+	write("maxretry: many\n")
+	if out, err := d.cli("reload"); err == nil || !strings.Contains(out, file+":1:11") || !strings.Contains(out, "old configuration stays") {
+		t.Errorf("a bad file: %v, %s", err, out)
+	}
+	c.want(404, "/g")
+	write("maxretry: 5\n")
+	if out, err := d.cli("reload"); err != nil {
+		t.Fatalf("reload: %v: %s", err, out)
+	}
+	// What was counted before still counts.
+	c.want(404, "/h")
+	c.want(403, "/")
+	write("mode: observe\n")
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	d.await("SIGHUP was heeded", func() bool { status, _ := c.get("/"); return status == 200 })
 }
