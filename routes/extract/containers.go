@@ -58,7 +58,12 @@ func (in *interp) itemsOf(o *object) (*seq, bool) {
 	if !ok {
 		return nil, false
 	}
+	if v == value(o) || in.depth > maxEvalDepth/2 {
+		return &seq{open: true}, true
+	}
+	in.depth += 1000 // objects that iterate over each other end soon
 	items, open := in.iterate(v)
+	in.depth -= 1000
 	return &seq{items: items, open: open}, true
 }
 
@@ -241,6 +246,16 @@ func propertyMethod(p *wrapped, name string) (value, bool) {
 	}}, true
 }
 
+// grow appends, as far as a list may grow.
+func (s *seq) grow(items []value, open bool) {
+	s.open = s.open || open
+	if len(s.items)+len(items) > maxItems {
+		s.open = true
+		return
+	}
+	s.items = append(s.items, items...)
+}
+
 func (in *interp) seqMethod(s *seq, name string, c *call) value {
 	arg, given := c.get(0, "")
 	switch name {
@@ -255,7 +270,7 @@ func (in *interp) seqMethod(s *seq, name string, c *call) value {
 	case "extend", "update":
 		for _, a := range c.args {
 			items, open := in.iterate(a)
-			s.items, s.open = append(s.items, items...), s.open || open
+			s.grow(items, open)
 		}
 	case "copy":
 		return &seq{kind: s.kind, items: append([]value(nil), s.items...), open: s.open}

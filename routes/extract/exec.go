@@ -132,8 +132,7 @@ func (in *interp) extend(old, more value) bool {
 			return false
 		}
 		items, open := in.iterate(more)
-		old.items = append(old.items, items...)
-		old.open = old.open || open
+		old.grow(items, open)
 		return true
 	case *dict:
 		if d, ok := more.(*dict); ok {

@@ -41,7 +41,7 @@ func (in *interp) mergeSpecs(doc map[string]any, v, dir value) bool {
 			}
 			all = all && !a.open
 		case *dict:
-			mergeDoc(doc, plainDict(a))
+			mergeDoc(doc, plainDict(a, 0))
 			all = all && !a.open
 		case *object:
 			if specs, ok := a.vars.get("specs"); ok {
@@ -139,26 +139,32 @@ func mergeDoc(doc, from map[string]any) {
 }
 
 // plainDict turns a dict of the app into a document.
-func plainDict(d *dict) map[string]any {
+func plainDict(d *dict, depth int) map[string]any {
 	out := map[string]any{}
+	if depth > maxNode {
+		return out
+	}
 	for _, k := range d.keys {
 		name, ok := k.(string)
 		if !ok {
 			continue
 		}
-		out[name] = plainValue(d.vals[k])
+		out[name] = plainValue(d.vals[k], depth+1)
 	}
 	return out
 }
 
-func plainValue(v value) any {
+func plainValue(v value, depth int) any {
+	if depth > maxNode {
+		return nil
+	}
 	switch v := v.(type) {
 	case *dict:
-		return plainDict(v)
+		return plainDict(v, depth+1)
 	case *seq:
 		var out []any
 		for _, item := range v.items {
-			out = append(out, plainValue(item))
+			out = append(out, plainValue(item, depth+1))
 		}
 		return out
 	case none:

@@ -9,7 +9,7 @@ import (
 
 // project runs the entry and writes down what it registered.
 func (in *interp) project(e Entry) *routes.Project {
-	found := in.runEntry(e)
+	found := in.guarded(func() value { return in.runEntry(e) })
 	w := &mounted{in: in, seen: map[any]bool{}}
 	if !w.find(found, "", 0) {
 		w.find(in.ownApps(), "", 0)
@@ -19,14 +19,12 @@ func (in *interp) project(e Entry) *routes.Project {
 		main = w.apps[0].app
 	}
 	in.settleProblems()
-	in.expandAll()
-	in.unreached()
+	in.guarded(func() value { in.expandAll(); in.unreached(); return nil })
 	if main == nil && w.find(in.ownApps(), "", 0) {
 		main = w.apps[0].app
 	}
 	in.expandStray(main)
-	in.expandAll()
-	in.expandRest(main)
+	in.guarded(func() value { in.expandAll(); in.expandRest(main); return nil })
 	p := &routes.Project{App: e.App, Lint: in.lint, Routes: []routes.Route{}}
 	for _, m := range w.apps {
 		in.write(p, m)
@@ -36,6 +34,21 @@ func (in *interp) project(e Entry) *routes.Project {
 	}
 	in.conclude(p, e, main)
 	return p
+}
+
+// guarded turns a defect of the interpreter into an unresolved entry: reading an
+// app must never take the proxy down.
+func (in *interp) guarded(body func() value) (v value) {
+	frames := len(in.frames)
+	defer func() {
+		if r := recover(); r != nil {
+			at := in.here()
+			in.frames, in.journals, in.uncertain = in.frames[:frames], nil, 0
+			in.open(at, "/", "a defect of flask2ban, please report it: %v", r)
+			v = unknownf("a defect")
+		}
+	}()
+	return body()
 }
 
 // expandStray gives main what was registered on a value that is not known.

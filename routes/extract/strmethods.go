@@ -59,10 +59,18 @@ func (in *interp) methodOfText(s value, name string) value {
 			return partialMethod(s.(*unknown), name, c)
 		}
 		if f, ok := strMethods[name]; ok {
-			return f(known, c)
+			return bounded(f(known, c))
 		}
 		return partial("the result of str."+name, "", "")
 	}}
+}
+
+// bounded is v unless it is a text that grew too long.
+func bounded(v value) value {
+	if s, ok := v.(string); ok && len(s) > maxText {
+		return partial("a text that grows too long", s[:200], "")
+	}
+	return v
 }
 
 // partialMethod keeps what a method leaves of the known ends.

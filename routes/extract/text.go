@@ -53,6 +53,8 @@ func concat(a, b value) value {
 		w, partB = partial(e.path+" is not known", "", ""), true
 	}
 	switch {
+	case okA && okB && len(x)+len(y) > maxText:
+		return partial("a text that grows too long", x[:min(len(x), 200)], "")
 	case okA && okB:
 		return x + y
 	case okA && partB:
@@ -124,6 +126,9 @@ func (in *interp) binaryOne(op ast.OperatorNumber, a, b value) value {
 // maxText bounds the length of strings that are computed.
 const maxText = 1 << 16
 
+// maxItems bounds the length of lists that are computed.
+const maxItems = 50_000
+
 // operators are the methods that objects may define for them.
 var operators = map[ast.OperatorNumber]string{
 	ast.Add: "__add__", ast.Div: "__truediv__", ast.Modulo: "__mod__", ast.BitOr: "__or__", ast.Mult: "__mul__",
@@ -159,6 +164,10 @@ func addSeq(op ast.OperatorNumber, x *seq, b value) value {
 	y, ok := b.(*seq)
 	if op == ast.Add || op == ast.BitOr {
 		out := &seq{kind: x.kind, items: append([]value(nil), x.items...), open: x.open || !ok}
+		if ok && len(x.items)+len(y.items) > maxItems {
+			out.open = true
+			return out
+		}
 		if ok {
 			out.items = append(out.items, y.items...)
 			out.open = out.open || y.open

@@ -180,9 +180,9 @@ func (in *interp) compare(op ast.CmpOp, a, b value) tristate {
 func (in *interp) compareOne(op ast.CmpOp, a, b value) tristate {
 	switch op {
 	case ast.Is, ast.Eq:
-		return same(a, b)
+		return same(a, b, 0)
 	case ast.IsNot, ast.NotEq:
-		return flip(same(a, b))
+		return flip(same(a, b, 0))
 	case ast.In:
 		return in.member(a, b)
 	case ast.NotIn:
@@ -210,7 +210,10 @@ func opaqueValue(v value) bool {
 	return false
 }
 
-func same(a, b value) tristate {
+// maxSame bounds the nesting of lists that are compared.
+const maxSame = 20
+
+func same(a, b value, depth int) tristate {
 	if a == b {
 		return yes
 	}
@@ -220,7 +223,7 @@ func same(a, b value) tristate {
 	switch x := a.(type) {
 	case *seq:
 		if y, ok := b.(*seq); ok {
-			return sameItems(x, y)
+			return sameItems(x, y, depth+1)
 		}
 	case *dict, *object:
 		if !isNone(b) {
@@ -251,8 +254,8 @@ func sameText(a, b value) tristate {
 	return maybe
 }
 
-func sameItems(a, b *seq) tristate {
-	if a.open || b.open {
+func sameItems(a, b *seq, depth int) tristate {
+	if a.open || b.open || depth > maxSame {
 		return maybe
 	}
 	if a.kind != b.kind || len(a.items) != len(b.items) {
@@ -260,7 +263,7 @@ func sameItems(a, b *seq) tristate {
 	}
 	all := yes
 	for i := range a.items {
-		switch same(a.items[i], b.items[i]) {
+		switch same(a.items[i], b.items[i], depth) {
 		case no:
 			return no
 		case maybe:
@@ -280,7 +283,7 @@ func (in *interp) member(a, b value) tristate {
 	case *seq:
 		open := b.open
 		for _, x := range b.items {
-			switch same(a, x) {
+			switch same(a, x, 0) {
 			case yes:
 				return yes
 			case maybe:
