@@ -43,11 +43,12 @@ type Config struct {
 	// [FindPython] that can import Flask.
 	Python string
 	// Env is added to our own environment, which is cleaned first of what
-	// is not the app's business. Each is "NAME=value".
+	// is not the app's business. Each is "NAME=value"; the last of a name
+	// counts.
 	Env []string
 	// User and Group are names or numbers to run the app as. Both are
-	// refused unless we are root. Empty means the rule of [Config.User]:
-	// $SUDO_UID, else the owner of App.
+	// refused unless we are root. Empty means $SUDO_UID, else the owner of App, else root
+	// with a warning.
 	User, Group string
 	// AllowDebugger leaves Werkzeug's interactive debugger on where the app
 	// turns it on: anyone who reaches it can run code.

@@ -34,6 +34,9 @@ const (
 // has left behind, or that have lost us.
 const orphanGrace = 500 * time.Millisecond
 
+// killPause is between two rounds of SIGKILL, for what has just forked.
+const killPause = 10 * time.Millisecond
+
 // guardOrder is what the guard is to run; the first line of its input. The
 // environment stands here, not in a command line that everyone can read.
 type guardOrder struct {
@@ -113,13 +116,7 @@ func (g *guard) run() error {
 	return nil
 }
 
-// cleanUp removes the hook's directory, and nothing else that an order could
-// name.
-func (g *guard) cleanUp() {
-	if strings.HasPrefix(g.order.Cleanup, os.TempDir()) {
-		os.RemoveAll(g.order.Cleanup)
-	}
-}
+func (g *guard) cleanUp() { removeHook(g.order.Cleanup) }
 
 // start executes the app as the leader of its own session.
 func (g *guard) start() error {
@@ -192,7 +189,7 @@ func (g *guard) obey() {
 				syscall.Kill(-g.pid, syscall.Signal(n))
 			}
 		case "kill":
-			g.endAll(0)
+			go g.endAll(0)
 		}
 	}
 }
@@ -210,48 +207,48 @@ func (g *guard) reap() {
 			return // ECHILD: nothing is left
 		}
 		if pid == g.pid {
-			left := len(descendants(processes(), os.Getpid()))
-			g.report(guardReport{PID: pid, Ended: true, Status: uint32(status), Left: left})
-			if left > 0 {
-				go g.endAll(orphanGrace)
-			}
+			g.report(guardReport{PID: pid, Ended: true, Status: uint32(status), Left: left()})
+			go g.endAll(orphanGrace)
+		}
+	}
+}
+
+// left counts the processes that are left. The kernel knows whether there are
+// any; how many, a look into /proc tells about.
+func left() int {
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		if err != nil && err != syscall.EINTR {
+			return 0
+		}
+		if err == nil && pid == 0 {
+			return max(1, len(descendants(processes(), os.Getpid())))
 		}
 	}
 }
 
 // endAll ends all that is below us, however it hides: SIGTERM, then after
-// grace SIGKILL until nothing is left. It is done once; a later call with no
-// grace comes on top.
+// grace SIGKILL. The guard ends when nothing is left (reap), so nothing here
+// has to notice that: /proc is no snapshot, and what one look does not find
+// the next one does.
 func (g *guard) endAll(grace time.Duration) {
-	if grace == 0 {
-		g.killAll()
-		return
+	if grace > 0 {
+		g.once.Do(func() {
+			signalAll(syscall.SIGTERM)
+			time.Sleep(grace)
+		})
 	}
-	g.once.Do(func() {
-		signalAll(syscall.SIGTERM)
-		for end := time.Now().Add(grace); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-			if len(descendants(processes(), os.Getpid())) == 0 {
-				return
-			}
-		}
-		g.killAll()
-	})
-}
-
-// killAll repeats, for what is killed may just have forked.
-func (g *guard) killAll() {
-	for signalAll(syscall.SIGKILL) > 0 {
-		time.Sleep(5 * time.Millisecond)
+	for {
+		signalAll(syscall.SIGKILL)
+		time.Sleep(killPause)
 	}
 }
 
-// signalAll signals every process below us and says how many there were. A
-// stopped process is woken: it would not see SIGTERM.
-func signalAll(sig syscall.Signal) int {
-	pids := descendants(processes(), os.Getpid())
-	for _, pid := range pids {
+// signalAll signals every process below us. A stopped one is woken: it would
+// not see SIGTERM.
+func signalAll(sig syscall.Signal) {
+	for _, pid := range descendants(processes(), os.Getpid()) {
 		syscall.Kill(pid, sig)
 		syscall.Kill(pid, syscall.SIGCONT)
 	}
-	return len(pids)
 }

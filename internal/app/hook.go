@@ -17,7 +17,8 @@ import (
 var hookFiles embed.FS
 
 const (
-	hookVariable = "FLASK2BAN_HOOK"
+	hookVariable  = "FLASK2BAN_HOOK"
+	hookDirPrefix = "flask2ban-"
 	// runnerFile serves "module:object".
 	runnerFile = "flask2ban_run.py"
 )
@@ -34,8 +35,13 @@ const (
 var ownVariables = []string{"PYTHONUNBUFFERED", "PYTHONFAULTHANDLER"}
 
 // writeHook puts the hook into a new directory that the app's user can read.
-func writeHook() (dir string, err error) {
-	dir, err = os.MkdirTemp("", "flask2ban-")
+func writeHook(as identity) (dir string, err error) {
+	parent := os.TempDir()
+	if info, err := os.Stat(parent); as.drop && (err != nil || info.Mode()&0o001 == 0) {
+		parent = "/tmp" // a TMPDIR of ours that the app's user can't enter
+	}
+
+	dir, err = os.MkdirTemp(parent, hookDirPrefix+"*")
 	if err != nil {
 		return "", fmt.Errorf("write the hook: %w", err)
 	}
@@ -44,6 +50,13 @@ func writeHook() (dir string, err error) {
 		return "", fmt.Errorf("write the hook: %w", err)
 	}
 	return dir, nil
+}
+
+// removeHook removes a directory that writeHook has made, and no other.
+func removeHook(dir string) {
+	if strings.HasPrefix(filepath.Base(dir), hookDirPrefix) && exists(filepath.Join(dir, runnerFile)) {
+		os.RemoveAll(dir)
+	}
 }
 
 func writeHookTo(dir string) error {

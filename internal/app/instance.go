@@ -25,9 +25,12 @@ const (
 type instance struct {
 	*child
 	app      *App
+	hookDir  string
+	words    *words // the hook's
 	started  time.Time
 	hookSeen atomic.Bool
 	wasBound atomic.Bool
+	gunicorn atomic.Bool
 	served   chan struct{} // closed when the hook has reported the url_map
 	urlMap   routes.URLMap // the first report, once served is closed
 	serve    sync.Once
@@ -48,7 +51,7 @@ func (a *App) launchInstance() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{child: c, app: a, started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1)}
+	i := &instance{child: c, app: a, hookDir: order.Cleanup, words: &words{pipe: c.pipe}, started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1)}
 	i.readAll()
 	go func() { i.exited <- c.waitExit() }()
 	return i, nil
@@ -57,7 +60,7 @@ func (a *App) launchInstance() (*instance, error) {
 // readAll reads what the app writes, until all of it has ended.
 func (i *instance) readAll() {
 	mark := fmt.Sprintf("app[%d] | ", i.pid)
-	i.readers.Go(func() { readPipe(i.pipe, i) })
+	i.readers.Go(func() { i.words.read(i) })
 	i.readers.Go(func() {
 		o := i.output(mark)
 		o.each = func(string) {}
@@ -93,6 +96,7 @@ func (i *instance) finish(e exit) {
 	i.readers.Wait()
 	overdue.Stop()
 	i.closeReaders()
+	removeHook(i.hookDir) // the guard has done it, unless it was killed
 }
 
 func (i *instance) closeReaders() {
@@ -168,6 +172,7 @@ func (i *instance) stop(grace time.Duration) exit {
 func (i *instance) hooked(string) { i.hookSeen.Store(true) }
 
 func (i *instance) bound(server string, tls bool) {
+	i.gunicorn.Store(server == "gunicorn")
 	i.wasBound.Store(true)
 	i.app.tls.Store(tls)
 	i.app.history.set(func(s *State) { s.Launcher = "hook" })
@@ -175,6 +180,9 @@ func (i *instance) bound(server string, tls bool) {
 }
 
 func (i *instance) serving(u routes.URLMap) {
+	if i.gunicorn.Load() {
+		u.Options.Server = "gunicorn"
+	}
 	i.app.tellURLMap(u)
 	i.serve.Do(func() {
 		i.urlMap = u

@@ -56,20 +56,19 @@ func adopted() []process {
 	return found
 }
 
-// killOrphans ends all that a dead guard has left to us.
+// killOrphans ends all that a dead guard has left to us. What a process leaves
+// when it dies becomes ours only then, so nothing may be found twice in a row:
+// /proc is no snapshot.
 func killOrphans() {
-	for end := time.Now().Add(sweepTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		left := 0
+	calm := 0
+	for end := time.Now().Add(sweepTimeout); calm < 2 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		calm++
 		for _, p := range adopted() {
+			calm = 0
+			syscall.Kill(p.pid, syscall.SIGKILL)
 			if p.state == 'Z' {
 				syscall.Wait4(p.pid, nil, syscall.WNOHANG, nil)
-				continue
 			}
-			left++
-			syscall.Kill(p.pid, syscall.SIGKILL)
-		}
-		if left == 0 {
-			return
 		}
 	}
 }

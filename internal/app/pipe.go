@@ -49,6 +49,9 @@ type messageOptions struct {
 	SubdomainMatching bool   `json:"subdomain_matching"`
 	ServerName        string `json:"server_name"`
 	ScriptName        string `json:"script_name"`
+	DefaultSubdomain  string `json:"default_subdomain"`
+	// RedirectDefaults is Werkzeug's default where it is absent.
+	RedirectDefaults *bool `json:"redirect_defaults"`
 }
 
 // messageRule is the rest of a "rule" line.
@@ -156,7 +159,9 @@ func beginReport(m message, reports map[int]*routes.URLMap, _ listener) {
 		Options: routes.Options{
 			StrictSlashes: m.Options.StrictSlashes, MergeSlashes: m.Options.MergeSlashes,
 			HostMatching: m.Options.HostMatching, SubdomainMatching: m.Options.SubdomainMatching,
-			ServerName: m.Options.ServerName, Prefix: m.Options.ScriptName, Werkzeug: m.Werkzeug,
+			ServerName: m.Options.ServerName, Prefix: m.Options.ScriptName, Werkzeug: m.Werkzeug, Flask: m.Flask,
+			DefaultSubdomain:   m.Options.DefaultSubdomain,
+			NoRedirectDefaults: m.Options.RedirectDefaults != nil && !*m.Options.RedirectDefaults,
 		},
 	}
 }

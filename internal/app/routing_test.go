@@ -1,9 +1,11 @@
 package app
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // routingCases are apps whose status says something else than their routing.
@@ -84,6 +86,7 @@ def about(name):
 func TestRouting(t *testing.T) {
 	for _, c := range routingCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			dir := write(t, map[string]string{"app.py": c.text + "\napp.run(port=18301)\n"})
 			r := start(t, Config{App: "app.py", Dir: dir})
 			for path, want := range c.want {
@@ -158,5 +161,37 @@ func TestOnlyTheSecretHeaderIsBelieved(t *testing.T) {
 	got = r.ask("GET", "/me", Forwarded{ID: "a", Client: client, Scheme: "http", Host: "[2001:db8::1]"}, spoofed)
 	if want := "203.0.113.9|http|[2001:db8::1]|http://[2001:db8::1]/"; got.body != want {
 		t.Errorf("got %s, want %s", got.body, want)
+	}
+}
+
+// A request that the app had read when it died must never count as unread.
+func TestBegunIsKnownOfAnAppThatDies(t *testing.T) {
+	dir := write(t, map[string]string{"app.py": hello + `
+import os, signal
+@app.route("/die")
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+app.run(port=18303)
+`})
+	r := start(t, Config{App: "app.py", Dir: dir})
+	for n := range 5 {
+		r.wait()
+		since, id := time.Now(), fmt.Sprint("die-", n)
+		req, err := http.NewRequest("GET", r.URL()+"/die", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Prepare(req, Forwarded{ID: id, Client: client, Scheme: "http", Host: "x"})
+		if resp, err := insecure.Do(req); err == nil {
+			resp.Body.Close()
+			t.Fatalf("got %s from a dead app", resp.Status)
+		}
+		if !r.Begun(id, since) {
+			t.Errorf("%s was read, and counts as unread", id)
+		}
+		if r.Begun(id+"-never-sent", since) {
+			t.Errorf("%s: another request can't be proved unread", id)
+		}
+		eventually(t, "the app is back", func() bool { return r.State().Restarts > n })
 	}
 }

@@ -31,6 +31,7 @@ type App struct {
 	spawner    *spawner
 	history    *history
 	begun      *begunLog
+	current    atomic.Pointer[instance] // nil between instances
 	tls        atomic.Bool
 	exceptions *exceptions
 
@@ -155,7 +156,7 @@ func (a *App) choosePython() error {
 
 // order is one start of the app, with a hook directory of its own.
 func (a *App) order() (guardOrder, error) {
-	dir, err := writeHook()
+	dir, err := writeHook(a.identity)
 	if err != nil {
 		return guardOrder{}, err
 	}
@@ -192,6 +193,9 @@ func (a *App) Wait(ctx context.Context) error { return a.history.wait(ctx) }
 // requests of the last minutes.
 func (a *App) Begun(id string, since time.Time) bool {
 	state, _ := a.history.now()
+	if i := a.current.Load(); i != nil && !i.words.drained() {
+		return true
+	}
 	return state.Launcher != "hook" || a.begun.maybe(id, since)
 }
 
@@ -271,6 +275,8 @@ func (a *App) runOnce(ctx context.Context) ending {
 	if err != nil {
 		return ending{err: err, reason: err.Error()}
 	}
+	a.current.Store(i)
+	defer a.current.Store(nil)
 	a.change(func(s *State) { s.PID = i.pid })
 	end := a.attend(ctx, i)
 	i.finish(end.exit)

@@ -72,6 +72,7 @@ SocketIO(app, async_mode="gevent").run(app, port=18096)`, ports: []int{18096}, m
 func TestServers(t *testing.T) {
 	for _, c := range serverCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			text := hello + "\n" + c.main + "\n"
 			if c.app != "" {
 				text = c.app
@@ -144,6 +145,7 @@ func TestObjects(t *testing.T) {
 	})
 	for _, c := range objectCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, Config{App: c.app, Dir: dir})
 			checkHello(t, r)
 			checkLeaks(t, r)

@@ -178,7 +178,7 @@ func TestTheAppComesBackWhenItsGuardIsKilled(t *testing.T) {
 	if err := d.cmd.Wait(); err != nil {
 		t.Errorf("daemon: %v", err)
 	}
-	eventually(t, "no process is left", func() bool { return len(inDirectory(d.dir)) == 0 })
+	d.nothingLeft(t)
 }
 
 func TestNothingIsLeftWhenWeAndTheGuardAreKilled(t *testing.T) {

@@ -63,6 +63,8 @@ def _app(found):
             "host_matching": bool(app.url_map.host_matching),
             "subdomain_matching": bool(getattr(app, "subdomain_matching", True)),
             "server_name": app.config.get("SERVER_NAME"),
+            "default_subdomain": app.url_map.default_subdomain or "",
+            "redirect_defaults": bool(app.url_map.redirect_defaults),
             "script_name": found.prefix,
         },
     }
