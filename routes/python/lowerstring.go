@@ -159,6 +159,9 @@ func (j *joiner) literal(value string) {
 
 // field emits a replacement field's expression.
 func (l *lowerer) field(p part, off int) {
+	if l.err != "" {
+		return
+	}
 	if !p.plain {
 		l.emit(Unknown, off)
 		return
