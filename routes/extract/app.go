@@ -14,8 +14,6 @@ type app struct {
 	opened []opening
 	config *dict
 	urlMap *object
-	// mounts are other applications that DispatcherMiddleware put beside.
-	mounts []mount
 	model  bool // made by the model of an extension
 }
 

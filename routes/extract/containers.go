@@ -347,7 +347,7 @@ func (in *interp) dictGet(d *dict, name string, c *call) value {
 
 func (in *interp) dictUpdate(d *dict, c *call) {
 	for _, a := range c.args {
-		for _, v := range alternatives(a) {
+		for _, v := range known(a) {
 			switch v := v.(type) {
 			case *dict:
 				d.update(v)

@@ -127,7 +127,6 @@ func builtinType(in *interp, c *call) value {
 }
 
 func builtinSuper(in *interp, c *call) value {
-	f := in.frame()
 	if len(c.args) == 2 {
 		if cls, ok := c.args[0].(*class); ok {
 			return &super{self: c.args[1], after: cls}
@@ -135,7 +134,7 @@ func builtinSuper(in *interp, c *call) value {
 		return unknownf("super of a value that is not known")
 	}
 	for i := len(in.frames) - 1; i >= 0; i-- {
-		f = in.frames[i]
+		f := in.frames[i]
 		if f.fn != nil && f.class != nil && len(f.fn.args.Args) > 0 {
 			self, _ := f.vars.get(string(f.fn.args.Args[0].Arg))
 			return &super{self: self, after: f.class}

@@ -103,13 +103,11 @@ var modelledPackages = func() map[string]bool {
 // knownModule is the model of an extension's module.
 func knownModule(name string) (string, bool) {
 	file, ok := registrars[name]
-	for at := name; !ok; {
-		i := strings.LastIndexByte(at, '.')
-		if i < 0 {
-			return "", false
-		}
-		at = at[:i]
-		file, ok = registrars[at+".*"]
+	if i := strings.LastIndexByte(name, '.'); i >= 0 && !ok {
+		file, ok = registrars[name[:i]+".*"]
+	}
+	if !ok {
+		return "", false
 	}
 	src, err := models.ReadFile("known/" + file + ".py")
 	return string(src), err == nil

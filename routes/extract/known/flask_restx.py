@@ -56,7 +56,7 @@ class Api:
                  url_scheme=None, default_swagger_filename="swagger.json", **kwargs):
         self.prefix = prefix
         self._doc = doc
-        self._add_specs = kwargs.pop("add_specs", True)
+        self._add_specs = True
         self._spec_file = default_swagger_filename
         self.endpoints = set()
         self.ns_paths = {}
@@ -71,7 +71,7 @@ class Api:
     def init_app(self, app, **kwargs):
         self.app = app
         self._doc = kwargs.pop("doc", self._doc)
-        self._add_specs = kwargs.pop("add_specs", self._add_specs)
+        self._add_specs = kwargs.pop("add_specs", True)
         if isinstance(app, Blueprint):
             self.blueprint = app
             app.record(self._deferred)

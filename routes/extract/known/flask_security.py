@@ -9,6 +9,9 @@ VIEWS = ("login", "logout", "register", "verify", "verify-link", "reset", "reset
          "wan-register/<token>", "wan-signin", "wan-signin/<token>", "wan-delete", "wan-verify", "wan-verify/<token>",
          "mf-recovery-codes", "mf-recovery", "recover-username", "login/oauthstart/<name>", "login/oauthresponse/<name>")
 
+NAMES = {"reset": "forgot_password", "reset/<token>": "reset_password", "change": "change_password",
+         "confirm": "send_confirmation", "confirm/<token>": "confirm_email", "login/<token>": "token_login"}
+
 
 def view():
     pass
@@ -30,5 +33,5 @@ class Security:
             key = name.split("/")[0].replace("-", "_").upper()
             path = config.get("SECURITY_" + key + "_URL", "/" + name.split("/")[0])
             tail = name[len(name.split("/")[0]):]
-            bp.add_url_rule(path + tail, name, view, methods=["GET", "POST"])
+            bp.add_url_rule(path + tail, NAMES.get(name, name), view, methods=["GET", "POST"])
         app.register_blueprint(bp)
