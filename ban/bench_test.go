@@ -144,6 +144,43 @@ func benchParallel(b *testing.B, f func(i int)) {
 	})
 }
 
+// BenchmarkFlood10M has 10 million addresses never seen before probe and use an
+// engine of the default size that is full and has 1000 bans.
+func BenchmarkFlood10M(b *testing.B) {
+	base := liveBytes()
+	e := newEngine(b, Config{})
+	for i := range 1000 {
+		e.Observe(start, Observation{Client: address(i), Evidence: &Evidence{Kind: Honeypath, Path: "/.env"}})
+	}
+	populate(e, million)
+	full := liveBytes() - base
+	quiet := admitTime(b, e)
+	for b.Loop() {
+		for i := range 10 * million {
+			o := Observation{Client: address(million + i), Found: true, Route: "/"}
+			if i%2 == 0 {
+				o.Found, o.Evidence = false, &Evidence{Kind: UnexpectedPath, Method: "GET", Path: "/wp-login.php"}
+			}
+			e.Observe(start, o)
+		}
+	}
+	b.ReportMetric(float64(full)/1e6, "MB-full")
+	b.ReportMetric(float64(liveBytes()-base)/1e6, "MB-after")
+	b.ReportMetric(float64(len(e.Bans(start))), "bans-of-1000")
+	b.ReportMetric(quiet, "admit-ns-before")
+	b.ReportMetric(admitTime(b, e), "admit-ns-after")
+}
+
+// admitTime is the CPU time of one Admit, in nanoseconds.
+func admitTime(tb testing.TB, e *Engine) float64 {
+	tb.Helper()
+	before := cpuTime(tb)
+	for i := range million {
+		e.Admit(start, Request{Client: address(i), Known: true, Route: "/", Method: "GET"})
+	}
+	return float64(cpuTime(tb)-before) / million
+}
+
 // cpuTime is what the process has used so far: on a machine with other work it
 // says more than the clock does.
 func cpuTime(tb testing.TB) time.Duration {

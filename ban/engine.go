@@ -31,14 +31,14 @@ func New(c Config) (*Engine, error) {
 	n := 1 << (bits.Len(uint(min(c.MaxClients/clientsPerShard, mostShards)|1)) - 1)
 	for i := range n {
 		limit := c.MaxClients*(i+1)/n - c.MaxClients*i/n
-		e.shards = append(e.shards, newShard(limit, limit*dossierBytes+smallestBudget, e.seed))
+		e.shards = append(e.shards, newShard(limit, max(limit*dossierBytes, smallestBudget), e.seed))
 	}
 	e.policy.Store(newPolicy(c))
 	e.saver = newSaver()
 	return e, nil
 }
 
-// smallestBudget is room for a few dossiers in a very small engine.
+// smallestBudget, in bytes, is room for a few dossiers in a very small engine.
 const smallestBudget = 64 << 10
 
 // Configure replaces the configuration. Bans, scores and records stay;
@@ -92,18 +92,16 @@ func (m *merit) class() Class {
 // admitOffender decides about a client with something against it.
 func (e *Engine) admitOffender(now time.Time, p *policy, s *shard, entry *entry, r Request) Decision {
 	d := entry.dossier
-	suspect := p.suspects(d.tally.sums(now, p.FindTime))
-	if !suspect && !d.banned(now) {
+	banned := d.banned(now)
+	suspect := !banned && p.suspects(d.tally.sums(now, p.FindTime))
+	if !suspect && !banned {
 		return Decision{Class: entry.merit.class()}
 	}
-	standing := p.Standing(r.Client.Addr())
-	switch {
-	case standing == Never:
-		return Decision{Class: Normal}
-	case standing == Bannable && d.banned(now):
+	switch standing := p.Standing(r.Client.Addr()); {
+	case banned && standing == Bannable:
 		d.refusals++
 		return p.refuse(now, d.ban, d.refusals)
-	case !suspect:
+	case banned || standing == Never:
 		return Decision{Class: Normal}
 	}
 	if d.gate == nil {

@@ -12,7 +12,7 @@ const (
 	mostShards      = 256
 	clientsPerShard = 1024
 	// dossierBytes is how much memory for dossiers there is per client that
-	// may be tracked: with the 50 bytes of a slot, 125 MB for a million.
+	// may be tracked: with the 64 bytes of its slots, 136 MB for a million.
 	dossierBytes = 72
 )
 
