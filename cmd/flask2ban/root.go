@@ -59,7 +59,7 @@ type commandGroup struct {
 func (c *cli) commands() []commandGroup {
 	return []commandGroup{
 		{"run", "Run and protect:", []*cobra.Command{c.serveCommand(), c.checkCommand(), c.configCommand()}},
-		{"know", "What the app has:", []*cobra.Command{c.routesCommand(), c.explainCommand()}},
+		{"know", "What the app has:", []*cobra.Command{c.routesCommand(), c.explainCommand(), c.replayCommand()}},
 		{"judge", "The running daemon:", []*cobra.Command{
 			c.statusCommand(), c.bansCommand(), c.whyCommand(), c.reloadCommand(),
 		}},

@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/live":     {"routes"},
 	"internal/admin":    {"ban", "routes", "internal/app", "internal/metrics", "internal/state"},
 	"internal/layout":   {},
+	"internal/replay":   {"ban", "routes", "internal/clientip", "proxy"},
 	"proxy":             {"ban", "routes", "internal/app", "internal/clientip", "internal/metrics"},
 }
 
