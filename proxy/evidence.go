@@ -95,7 +95,7 @@ func (h *Handler) observe(x *exchange) {
 		h.Metrics.Evidence(string(kind))
 		o.Evidence = &ban.Evidence{
 			Kind:      kind,
-			Soft:      x.reported == "" && (isSoft(r.Header) || x.listedRecord(r)),
+			Soft:      x.soft(),
 			Path:      routes.Path(r.RequestURI),
 			Method:    r.Method,
 			Route:     x.route(),
@@ -127,6 +127,23 @@ func (h *Handler) kind(x *exchange, said Testimony) ban.Kind {
 		return ban.ServerError
 	}
 	return Judge(x.verdict.Kind, said)
+}
+
+// soft says that the evidence may not be the client's own doing or fault.
+func (x *exchange) soft() bool {
+	return x.reported == "" && (isSoft(x.request.Header) || x.listedRecord(x.request) || x.welcome())
+}
+
+// welcome says that the app has no route here and answered well all the same,
+// as a single-page app's 404 handler does, a page tree that lives in one, or a
+// login wall: its people ask for such paths too. An app that was seen to do so
+// is asked for every path from then on.
+func (x *exchange) welcome() bool {
+	if !x.asked || x.status >= http.StatusBadRequest || x.verdict.Kind != routes.UnexpectedPath {
+		return false
+	}
+	x.handler.welcoming.Store(true)
+	return true
 }
 
 // evidenceHeader is a header of the app's answer by which the app itself

@@ -38,7 +38,7 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 // itself has confirmed the table, a suspect's unknown paths cost it nothing,
 // and neither do those that a client sends faster than it is answered.
 func (x *exchange) ours() bool {
-	if x.local == 0 && x.confirmed && x.verdict.Kind == routes.UnexpectedPath &&
+	if x.local == 0 && x.confirmed && x.verdict.Kind == routes.UnexpectedPath && !x.handler.welcoming.Load() &&
 		(x.decision.AnswerLocally || !x.pend()) {
 		x.local = http.StatusNotFound
 	}

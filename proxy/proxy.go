@@ -86,6 +86,8 @@ type Handler struct {
 	tarpit   chan struct{}
 	ended    context.Context // has ended: asks without waiting
 	held     atomic.Int32    // requests that wait for an instance
+	// welcoming: the app answers unknown paths well, see exchange.welcome.
+	welcoming atomic.Bool
 }
 
 // New returns a Handler. It returns an error where c lacks something.

@@ -245,6 +245,30 @@ func TestUnconfirmedTableNeverBansOnItsOwn(t *testing.T) {
 	}
 }
 
+// TestSinglePageApp: people open deep links of an app whose 404 handler serves
+// the page; every one is answered by the app, and nobody is blocked for a few.
+func TestSinglePageApp(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Routing", "lacks")
+		io.WriteString(w, "the page")
+	}, nil)
+	for n := range 20 {
+		w := g.do("192.0.2.1", "GET", "/board/"+string(rune('A'+n)))
+		if w.Code != 200 && w.Code != 429 || w.Code == 200 && w.Body.String() != "the page" {
+			t.Fatalf("deep link %d: %d %s", n+1, w.Code, w.Body)
+		}
+		g.now.Add(int64(2 * time.Second))
+	}
+	if bans := g.engine.Bans(g.handler.Now()); len(bans) > 0 {
+		t.Errorf("banned: %v", bans)
+	}
+	g.do("192.0.2.2", "GET", "/.env")
+	if w := g.do("192.0.2.2", "GET", "/"); w.Code != 403 {
+		t.Errorf("a scanner: %d, want 403", w.Code)
+	}
+}
+
 func TestAnswerWithoutTestimonyIsNoEvidence(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, nil)
