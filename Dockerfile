@@ -28,5 +28,5 @@ ENV FLASK2BAN_LISTEN=:8080 \
 VOLUME /state
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["flask2ban", "status", "--state", "/state", "--ready"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["flask2ban", "status", "--state", "/state"]
 ENTRYPOINT ["flask2ban"]
