@@ -16,7 +16,7 @@ import (
 // probes are request targets that vulnerability scanners send.
 func probes(t testing.TB) []string {
 	t.Helper()
-	f, err := os.Open("testdata/probes.txt.gz")
+	f, err := os.Open("../../routes/testdata/probes.txt.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
