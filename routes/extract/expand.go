@@ -67,12 +67,15 @@ const maxNested = 32
 // expandAll puts every registered blueprint onto its app.
 func (in *interp) expandAll() {
 	for i := 0; i < len(in.apps); i++ {
-		a := in.apps[i]
-		for j := 0; j < len(a.regs); j++ {
-			in.expand(a, a.regs[j], nil, 0)
-		}
-		a.regs = nil
+		in.expandOn(in.apps[i])
 	}
+}
+
+func (in *interp) expandOn(a *app) {
+	for j := 0; j < len(a.regs); j++ {
+		in.expand(a, a.regs[j], nil, 0)
+	}
+	a.regs = nil
 }
 
 // expandRest puts the blueprints that nobody registered onto main.

@@ -182,6 +182,7 @@ func (in *interp) importSub(m *module, name string) *module {
 	}
 	for _, d := range m.dirs {
 		if at, ok := in.loader.inDir(d, name); ok {
+			at.foreign = m.foreign
 			sub := in.load(at, m.name+"."+name)
 			if _, shadowed := m.vars.get(name); !shadowed || m.done {
 				in.assign(m.vars, name, sub)

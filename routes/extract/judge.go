@@ -107,6 +107,7 @@ func (in *interp) suspect(e *ast.Call, fn value, c *call, decorator bool) {
 		case *external:
 			first, _ := c.get(0, "rule")
 			if !registersNothing(f.path) && (name == "register_blueprint" || startsWithSlash(first)) {
+				in.strayRule(name, c)
 				in.openSuspect(name, c, f.prefixGiven(), f.path+" may register a route")
 			}
 		}

@@ -11,10 +11,13 @@ import (
 func (in *interp) project(e Entry) *routes.Project {
 	found := in.guarded(func() value { return in.runEntry(e) })
 	w := &mounted{in: in, seen: map[any]bool{}}
-	if !w.find(found, "", 0) {
-		w.find(in.ownApps(), "", 0)
+	if !w.find(found, "", 0) && w.find(in.ownApps(), "", 0) && e.Object != "" {
+		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "%s is no Flask app as far as can be seen; the apps that are made elsewhere are listed", e.Object)
 	}
 	var main *app
+	if len(w.apps) == 0 {
+		in.find(position{file: e.App}, "no-app", "no Flask app was found; routes on what is not known are listed")
+	}
 	if len(w.apps) > 0 {
 		main = w.apps[0].app
 	}
@@ -24,7 +27,14 @@ func (in *interp) project(e Entry) *routes.Project {
 		main = w.apps[0].app
 	}
 	in.expandStray(main)
-	in.guarded(func() value { in.expandAll(); in.expandRest(main); return nil })
+	rest := main
+	if rest == nil {
+		rest = in.stray
+	}
+	in.guarded(func() value { in.expandAll(); in.expandOn(in.stray); in.expandRest(rest); return nil })
+	if main == nil {
+		w.apps = append(w.apps, mount{in.stray, ""})
+	}
 	p := &routes.Project{App: e.App, Lint: in.lint, Routes: []routes.Route{}}
 	for _, m := range w.apps {
 		in.write(p, m)
@@ -62,6 +72,7 @@ func (in *interp) expandStray(main *app) {
 	main.regs = append(main.regs, in.stray.regs...)
 	main.rules = append(main.rules, in.stray.rules...)
 	main.opened = append(main.opened, in.stray.opened...)
+	in.stray.regs, in.stray.rules, in.stray.opened = nil, nil, nil
 }
 
 // write adds one app's routes below the path where it is mounted.

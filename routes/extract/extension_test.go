@@ -1,0 +1,139 @@
+package extract
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+const withExtensions = `
+-- site/strange_ext/__init__.py --
+from flask import Blueprint
+from .inner import more
+import unrelated_heavy_package
+
+class Strange:
+    def __init__(self, app=None, path="/strange"):
+        self.path = path
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app):
+        bp = Blueprint("strange", __name__, url_prefix=self.path, static_folder="static")
+        bp.add_url_rule("/page", "page", lambda: "")
+        app.register_blueprint(bp)
+        more(app)
+-- site/strange_ext/inner.py --
+def more(app):
+    app.add_url_rule("/more", "more", lambda: "")
+-- site/quiet_ext.py --
+def setup(app):
+    app.before_request(lambda: None)
+-- site/eager_ext-1.0.dist-info/entry_points.txt --
+[my.plugins]
+one = plugin_one:load
+-- app/app.py --
+import importlib.metadata
+from flask import Flask
+from strange_ext import Strange
+import quiet_ext
+app = Flask(__name__, static_folder=None)
+Strange(app, path="/own")
+s = Strange()
+s.init_app(app)
+quiet_ext.setup(app)
+for ep in importlib.metadata.entry_points(group="my.plugins"):
+    ep.load()(app)
+-- app/plugin_one.py --
+def load(app):
+    app.add_url_rule("/plugin", "plugin", lambda: "")
+`
+
+// The source of an installed extension that nobody described is read where the
+// app is handed to it.
+func TestInstalledExtensionsAreRead(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte(withExtensions)))
+	p := readIn(t, dir+"/app", "app.py", Options{Path: []string{dir + "/site"}})
+	got := map[string]int{}
+	for _, r := range p.Routes {
+		got[r.Rule] = r.Line
+		if r.Rule != "/plugin" && r.File != "app.py" {
+			t.Errorf("%s is registered at %s, not where the app calls the extension", r.Rule, r.File)
+		}
+	}
+	want := map[string]int{"/own/page": 6, "/own/static/<path:filename>": 6, "/more": 6, "/strange/page": 8, "/strange/static/<path:filename>": 8, "/plugin": 2}
+	for rule, line := range want {
+		if rule == "/more" { // at both calls
+			line = got[rule]
+		}
+		if got[rule] != line {
+			t.Errorf("%s at line %d, want %d", rule, got[rule], line)
+		}
+	}
+	if !p.Complete {
+		t.Errorf("unresolved: %+v", p.Unresolved)
+	}
+}
+
+// Without their source, extensions that nobody described open what they were
+// handed, as narrowly as their arguments say.
+func TestUnknownExtensionsAreUnresolved(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte(withExtensions)))
+	p := readIn(t, dir+"/app", "app.py", Options{})
+	var got []string
+	for _, u := range p.Unresolved {
+		got = append(got, u.Prefix+" "+itoa(u.Line))
+	}
+	if diff := cmp.Diff([]string{"/own 6", "/ 8", "/ 9", "/ 11"}, got); diff != "" {
+		t.Errorf("%s\n%+v", diff, p.Unresolved)
+	}
+}
+
+func TestAppsThatAreNoFlask(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte("-- app.py --\nfrom some_framework import make\napp = make()\n@app.route('/x')\ndef x(): pass\n")))
+	p := readIn(t, dir, "app:app", Options{})
+	if len(p.Routes) != 1 || p.Routes[0].Rule != "/x" || p.Complete {
+		t.Errorf("%+v %+v", p.Routes, p.Unresolved)
+	}
+}
+
+// What only a server object's method would register is allowed.
+func TestUnreachedRegistrationsAreAllowed(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte(`
+-- app.py --
+from flask import Flask, Blueprint
+app = Flask(__name__, static_folder=None)
+never = Blueprint("never", __name__, url_prefix="/never")
+@never.route("/called")
+def view(): pass
+class Server:
+    def run(self):
+        app.add_url_rule("/late", "late", lambda: "")
+def hook(something):
+    something.add_url_rule("/hooked", "hooked", lambda: "")
+`)))
+	p := readIn(t, dir, "app:app", Options{})
+	got := map[string]bool{}
+	for _, r := range p.Routes {
+		got[r.Rule] = true
+	}
+	if diff := cmp.Diff(map[string]bool{"/never/called": true, "/late": true, "/hooked": true}, got); diff != "" || !p.Complete {
+		t.Errorf("complete %v\n%s", p.Complete, diff)
+	}
+}
+
+// An entry that is set only while the program runs says nothing of what the app
+// will have.
+func TestEntryThatIsNoApp(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte("-- app.py --\nfrom flask import Flask\napp = None\nother = Flask(__name__, static_folder=None)\nother.add_url_rule('/x', 'x', lambda: '')\n")))
+	p := readIn(t, dir, "app:app", Options{})
+	if len(p.Routes) != 1 || p.Complete || p.Unresolved[0].Prefix != "/" {
+		t.Errorf("%+v %+v", p.Routes, p.Unresolved)
+	}
+}
