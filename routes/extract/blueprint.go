@@ -176,7 +176,7 @@ func prefixes(v value) []urlPrefix {
 		case string:
 			out = append(out, urlPrefix{text: a, set: true})
 		case *unknown:
-			out = append(out, urlPrefix{text: a.head, set: true, open: true, why: a.why})
+			out = append(out, urlPrefix{text: wholeSegments(a.head), set: true, open: true, why: a.why})
 		case none:
 			out = append(out, urlPrefix{})
 		default:

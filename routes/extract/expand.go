@@ -174,7 +174,7 @@ func (in *interp) staticOf(s *setupState, r *registration) {
 			s.addRule(in, &urlRule{text: p + "/<path:filename>", endpoint: "static", at: r.bp.at,
 				methods: []string{"GET", "HEAD", "OPTIONS"}})
 		case *unknown:
-			s.addOpening(opening{r.bp.at, p.head, "a static path that is not known"})
+			s.addOpening(opening{r.bp.at, wholeSegments(p.head), "a static path that is not known"})
 		}
 	}
 }

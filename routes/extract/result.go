@@ -184,6 +184,12 @@ func distinct(rs []routes.Route) []routes.Route {
 	return out
 }
 
+// wholeSegments cuts the known beginning of a text at its last slash: what
+// follows "/api/v" may belong to the same segment.
+func wholeSegments(head string) string {
+	return head[:strings.LastIndexByte(head, '/')+1]
+}
+
 // literalPrefix is what stands before the first variable, cut at a slash.
 func literalPrefix(prefix string) string {
 	cut := beforeByte(prefix, '<')

@@ -120,7 +120,7 @@ func (in *interp) addRuleCall(t target, rule value, options *call) {
 				in.find(at, "setting", "%s adds a route where it is set", text.setting)
 				continue
 			}
-			t.addOpening(opening{at, text.head, "a rule that is not known: " + text.why})
+			t.addOpening(opening{at, wholeSegments(text.head), "a rule that is not known: " + text.why})
 		case none:
 		default:
 			t.addOpening(opening{at, "", "a rule that is not known"})
