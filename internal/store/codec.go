@@ -257,16 +257,23 @@ func (d *decoder) ban() *ban.Ban {
 
 func (d *decoder) pieces() []ban.Piece {
 	n := d.count(pieceBytes)
-	if n == 0 {
+	if n == 0 || d.texts == nil {
+		for range n {
+			d.piece()
+		}
 		return nil
 	}
-	pieces := make([]ban.Piece, 0, n)
-	for range n {
-		p := ban.Piece{Time: d.time(), Kind: ban.Kind(d.text()), Method: d.text(), Path: d.own()}
-		p.Route, p.Verdict, p.RequestID, p.Weight = d.text(), d.text(), d.own(), d.float()
-		flags := d.byte()
-		p.Soft, p.Local = flags&1 != 0, flags&2 != 0
-		pieces = append(pieces, p)
+	pieces := make([]ban.Piece, n)
+	for i := range pieces {
+		pieces[i] = d.piece()
 	}
 	return pieces
+}
+
+func (d *decoder) piece() ban.Piece {
+	p := ban.Piece{Time: d.time(), Kind: ban.Kind(d.text()), Method: d.text(), Path: d.own()}
+	p.Route, p.Verdict, p.RequestID, p.Weight = d.text(), d.text(), d.own(), d.float()
+	flags := d.byte()
+	p.Soft, p.Local = flags&1 != 0, flags&2 != 0
+	return p
 }

@@ -64,6 +64,8 @@ type verifier struct {
 	txid                  uint64
 	// seen are the pages that something refers to: none may be twice.
 	seen map[uint64]bool
+	// spare is a buffer that no page is in.
+	spare []byte
 }
 
 // meta takes the valid meta page of the latest transaction.
@@ -114,9 +116,19 @@ func (v *verifier) page(id uint64) ([]byte, error) {
 		}
 		v.seen[i] = true
 	}
-	b := make([]byte, (overflow+1)*uint64(v.pageSize))
+	b := v.buffer(int(overflow+1) * int(v.pageSize))
 	_, err := v.file.ReadAt(b, at)
 	return b, err
+}
+
+// buffer returns one of that size, the spare one if that is large enough.
+func (v *verifier) buffer(size int) []byte {
+	b := v.spare
+	v.spare = nil
+	if cap(b) < size {
+		return make([]byte, size)
+	}
+	return b[:size]
 }
 
 func (v *verifier) tree(id uint64, depth int) error {
@@ -130,6 +142,7 @@ func (v *verifier) tree(id uint64, depth int) error {
 	if err := v.elements(b, depth); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
+	v.spare = b
 	return nil
 }
 
