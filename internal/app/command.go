@@ -150,3 +150,14 @@ func (t target) owned() string {
 	}
 	return t.home
 }
+
+// module is the top-level package that asObject imports by name; empty where
+// the app is named by its path.
+func (t target) module() string {
+	name, _, _ := strings.Cut(t.spec, ":")
+	if t.launch != asObject || strings.ContainsRune(name, filepath.Separator) || strings.HasSuffix(name, ".py") {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}

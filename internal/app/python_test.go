@@ -43,14 +43,50 @@ func TestFindPythonWithTheRealEnvironment(t *testing.T) {
 	}
 }
 
+// venv makes a virtual environment that sees Debian's packages.
+func venv(t *testing.T, dir string) (interpreter string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := "home = /usr/bin\ninclude-system-site-packages = true\nversion = 3.11.2\n"
+	if err := os.WriteFile(filepath.Join(dir, "pyvenv.cfg"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	interpreter = filepath.Join(dir, "bin/python3")
+	if err := os.Symlink(python, interpreter); err != nil {
+		t.Fatal(err)
+	}
+	return interpreter
+}
+
 func TestFindPythonPrefersTheAppsOwn(t *testing.T) {
 	for _, name := range []string{".venv", "venv"} {
 		dir := write(t, nil)
-		script(t, filepath.Join(dir, name, "bin/python3"), "#!/bin/sh\nexec /usr/bin/python3 -c \"import sys; sys.executable='"+dir+"/"+name+"/bin/python3'; exec(sys.argv[1])\" \"$2\"\n")
+		want := venv(t, filepath.Join(dir, name))
 		got, err := FindPython(t.Context(), Search{Dir: dir, Env: []string{"PATH=/usr/bin"}})
-		if want := filepath.Join(dir, name, "bin/python3"); err != nil || got.Path != want {
+		if err != nil || got.Path != want {
 			t.Errorf("got %+v, %v, want %s", got, err, want)
 		}
+	}
+}
+
+// The interpreter in .venv has Flask too, but only that of $VIRTUAL_ENV the app.
+func TestFindPythonPrefersOneThatHasTheApp(t *testing.T) {
+	dir := write(t, map[string]string{"env/lib/python3.11/site-packages/onlyhere.py": ""})
+	own := venv(t, filepath.Join(dir, "env"))
+	env := []string{"PATH=/usr/bin", "VIRTUAL_ENV=" + filepath.Join(dir, "env")}
+	for module, want := range map[string]string{"onlyhere": own, "httpbin": own, "nowhere": own, "": own} {
+		got, err := FindPython(t.Context(), Search{Dir: dir, Env: env, Module: module})
+		if err != nil || got.Path != want || got.HasModule != (module != "nowhere") {
+			t.Errorf("%q: got %+v, %v, want %s", module, got, err, want)
+		}
+	}
+	bare := "#!/bin/sh\nexport PYTHONPATH=\nexec /usr/bin/python3 -c \"import sys; sys.executable='" + dir + "/other/bin/python3'; exec(sys.argv.pop(1))\" \"$2\" \"nowhere\"\n"
+	script(t, filepath.Join(dir, ".venv/bin/python3"), bare)
+	got, err := FindPython(t.Context(), Search{Dir: dir, Env: env, Module: "onlyhere"})
+	if err != nil || got.Path != own {
+		t.Errorf("got %+v, %v, want %s", got, err, own)
 	}
 }
 
@@ -136,13 +172,8 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestTheVirtualEnvironmentIsActivated(t *testing.T) {
-	dir := write(t, map[string]string{"venv/pyvenv.cfg": "home = /usr/bin\ninclude-system-site-packages = true\nversion = 3.11.2\n", "app.py": hello})
-	if err := os.MkdirAll(filepath.Join(dir, "venv/bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(python, filepath.Join(dir, "venv/bin/python3")); err != nil {
-		t.Fatal(err)
-	}
+	dir := write(t, map[string]string{"app.py": hello})
+	venv(t, filepath.Join(dir, "venv"))
 	script(t, filepath.Join(dir, "venv/bin/myserver"), "#!/bin/sh\nexec "+dir+"/venv/bin/python3 -m gunicorn app:app\n")
 	r := start(t, Config{App: "app.py", Command: []string{"myserver"}, Dir: dir})
 	checkHello(t, r)

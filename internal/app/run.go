@@ -132,7 +132,7 @@ func (a *App) chooseUser() error {
 }
 
 func (a *App) choosePython() error {
-	search := Search{Python: a.config.Python, Dir: a.target.home, Env: a.env, as: a.identity.credential()}
+	search := Search{Python: a.config.Python, Dir: a.target.home, Module: a.target.module(), Env: a.env, as: a.identity.credential()}
 	if a.target.needsPython() {
 		python, err := FindPython(context.Background(), search)
 		if err != nil {
