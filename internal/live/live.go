@@ -18,8 +18,9 @@ type Config struct {
 	Project *routes.Project
 	// Lists are the benign and honeypath lists.
 	Lists routes.Lists
-	// Retired are routes that an earlier version had, still in their grace.
-	Retired []routes.Route
+	// Retired gives the routes that an earlier version of the app had and
+	// the project lacks, while they are in their grace; nil means none.
+	Retired func(*routes.Project) []routes.Route
 	// Log takes what an operator should know. Required.
 	Log *slog.Logger
 	// Changed, where set, is called after each change with the project as
@@ -138,9 +139,11 @@ func (t *Table) rebuild() error {
 		p.Routes = append(slices.Clip(p.Routes), t.learned...)
 		project = &p
 	}
-	table, err := routes.NewTable(routes.TableConfig{
-		Project: project, Retired: t.config.Retired, Lists: t.config.Lists,
-	})
+	var retired []routes.Route
+	if t.config.Retired != nil {
+		retired = t.config.Retired(project)
+	}
+	table, err := routes.NewTable(routes.TableConfig{Project: project, Retired: retired, Lists: t.config.Lists})
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func TestRouteGrace(t *testing.T) {
 	if len(retired) != 1 || retired[0].Rule != "/gone" {
 		t.Errorf("retired %+v, want /gone alone", retired)
 	}
-	table := newTable(t, Config{Project: now, Retired: retired})
+	table := newTable(t, Config{Project: now, Retired: func(*routes.Project) []routes.Route { return retired }})
 	if got := kind(table, "/gone"); got != routes.UnresolvedPath {
 		t.Errorf("/gone within its grace: %v", got)
 	}
