@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,6 +104,9 @@ func (s *service) openRoutes(ctx context.Context) error {
 		return err
 	}
 	s.python = python
+	if len(s.config.Command) > 0 && strings.Contains(filepath.Base(s.config.Command[0]), "gunicorn") {
+		project.Options.Server = "gunicorn"
+	}
 	s.history, err = live.OpenHistory(filepath.Join(s.dir, "routes.json"))
 	if err != nil {
 		s.log.Warn("route history", "error", err)
@@ -110,7 +114,7 @@ func (s *service) openRoutes(ctx context.Context) error {
 	s.table, err = live.New(live.Config{
 		Project: project,
 		Lists:   routes.DefaultLists(),
-		Retired: s.history.Retired(project, time.Now(), s.config.RouteGrace),
+		Retired: s.retired,
 		Log:     s.log,
 	})
 	if err != nil {
@@ -122,6 +126,13 @@ func (s *service) openRoutes(ctx context.Context) error {
 		s.log.Debug("unresolved", "file", u.File, "line", u.Line, "prefix", u.Prefix, "reason", u.Reason)
 	}
 	return nil
+}
+
+// retired are the routes in their grace, given those that the app has now.
+func (s *service) retired(project *routes.Project) []routes.Route {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.history.Retired(project, time.Now(), s.config.RouteGrace)
 }
 
 func (s *service) openEngine(ctx context.Context) error {
