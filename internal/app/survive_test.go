@@ -188,7 +188,7 @@ func TestNothingIsLeftWhenWeAndTheGuardAreKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "APP_TEST_DAEMON=app.py")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "APP_TEST_DAEMON=app.py", "TMPDIR="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
