@@ -22,7 +22,7 @@ type merge struct {
 // cursor is a place in a log.
 type cursor struct {
 	pieces <-chan (<-chan *batch)
-	batch  *batch
+	batch  *batch // nil where it was used up
 	at     int
 }
 
@@ -40,7 +40,7 @@ func (m *merge) next() *batch {
 		return m.weave()
 	}
 	b := c.batch
-	m.advance(c)
+	c.batch = nil // the next piece may be long in coming: not before b is used
 	return b
 }
 
@@ -55,15 +55,21 @@ func (m *merge) weave() *batch {
 		b.records = append(b.records, c.batch.records[c.at])
 		if c.at++; c.at == len(c.batch.records) {
 			m.parser.recycle(c.batch)
-			m.advance(c)
+			c.batch = nil
 		}
 	}
 	return b
 }
 
-// begin opens the logs whose time has come; false where none is left. A log
-// that grows would hold up the others, and comes alone.
+// begin reads on where a piece was used up, and opens the logs whose time has
+// come; false where none is left.
 func (m *merge) begin() bool {
+	for i := 0; i < len(m.open); {
+		if c := m.open[i]; c.batch == nil && !m.advance(c) {
+			continue // closed
+		}
+		i++
+	}
 	for len(m.waiting) > 0 && (len(m.open) == 0 || m.waiting[0].first <= m.earliest().time()) {
 		s := m.waiting[0]
 		m.waiting = m.waiting[1:]
@@ -99,9 +105,9 @@ func (m *merge) limit(c *cursor) int64 {
 	return limit
 }
 
-// advance goes to the log's next piece with a request, and closes the log after
-// the last.
-func (m *merge) advance(c *cursor) {
+// advance goes to the log's next piece with a request. After the last it closes
+// the log and returns false.
+func (m *merge) advance(c *cursor) bool {
 	c.at = 0
 	for piece := range c.pieces {
 		select {
@@ -111,9 +117,10 @@ func (m *merge) advance(c *cursor) {
 		}
 		m.seen(c.batch)
 		if len(c.batch.records) > 0 {
-			return
+			return true
 		}
 		m.parser.recycle(c.batch)
 	}
 	m.open = slices.DeleteFunc(m.open, func(o *cursor) bool { return o == c })
+	return false
 }
