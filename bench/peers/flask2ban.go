@@ -18,7 +18,7 @@ func startFlask2ban(ctx context.Context, s *site, o options) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{version: versionOf(ctx, "git", "-C", o.dir, "describe", "--tags", "--always", "--dirty"), fronts: map[front]entrance{}}
+	p := &peer{version: builtVersion(ctx, binary), fronts: map[front]entrance{}}
 	side, err := s.startDaemon(ctx, binary, "static")
 	if err != nil {
 		return nil, err
@@ -43,13 +43,24 @@ func (s *site) flask2ban(ctx context.Context, o options) (string, error) {
 		return filepath.Abs(o.binary)
 	}
 	binary := filepath.Join(s.dir, "flask2ban")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./cmd/flask2ban")
+	commit := strings.TrimSpace(output(ctx, "git", "-C", o.dir, "describe", "--tags", "--always", "--dirty"))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.release="+commit, "-o", binary, "./cmd/flask2ban")
 	cmd.Dir = filepath.Dir(o.dir)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/flask2ban: %w\n%s", err, text)
 	}
 	return binary, nil
+}
+
+// builtVersion is the version that the binary was built with: "flask2ban
+// VERSION (...)".
+func builtVersion(ctx context.Context, binary string) string {
+	words := strings.Fields(output(ctx, binary, "version"))
+	if len(words) < 2 {
+		return "unknown"
+	}
+	return words[1]
 }
 
 // daemon is one running flask2ban.
