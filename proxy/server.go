@@ -32,6 +32,9 @@ type ServerConfig struct {
 	// RefusePeer says whether a connection from this address is closed
 	// before a byte of it is read; nil means never. It must be fast.
 	RefusePeer func(netip.Addr) bool
+	// ProxyProtocol says whose PROXY protocol headers are believed; nil
+	// means nobody's. RefusePeer is then asked of the address announced too.
+	ProxyProtocol func(netip.Addr) bool
 	// Log takes errors of connections; nil discards them.
 	Log *slog.Logger
 }
@@ -66,7 +69,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 			s.Close()
 			return nil, listenError(addr, err)
 		}
-		s.listeners = append(s.listeners, refusing(l, c.RefusePeer))
+		s.listeners = append(s.listeners, headed(refusing(l, c.RefusePeer), c.ProxyProtocol, c.RefusePeer))
 	}
 	return s, nil
 }
@@ -150,8 +153,7 @@ func (l *refusingListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-		if !ok || !l.refuse(tcp.AddrPort().Addr().Unmap()) {
+		if peer := addrOf(conn.RemoteAddr()); !peer.IsValid() || !l.refuse(peer) {
 			return conn, nil
 		}
 		conn.Close()

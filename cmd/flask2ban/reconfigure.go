@@ -32,6 +32,15 @@ func (c *clients) Resolve(r *http.Request) clientip.Identity { return c.now.Load
 // Warning implements proxy.Clients.
 func (c *clients) Warning(peer netip.Addr) string { return c.now.Load().Warning(peer) }
 
+// announcers are the peers whose PROXY protocol headers are believed; nil for
+// none.
+func (s *service) announcers() func(netip.Addr) bool {
+	if !s.config.ProxyProtocol {
+		return nil
+	}
+	return func(a netip.Addr) bool { return s.clients.now.Load().Trusts(a) }
+}
+
 func newResolver(c *config.Config) (*clientip.Resolver, error) {
 	return clientip.New(clientip.Config{
 		Trusted:  c.TrustedProxies,

@@ -228,6 +228,7 @@ func (s *service) openFront(context.Context) error {
 		IdleTimeout:       s.config.IdleTimeout,
 		StopTimeout:       s.config.StopTimeout,
 		RefusePeer:        handler.RefusePeer,
+		ProxyProtocol:     s.announcers(),
 		Log:               s.log,
 	}, handler)
 	return err

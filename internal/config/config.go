@@ -55,6 +55,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// ClientHeader carries the client's address behind them.
 	ClientHeader string
+	// ProxyProtocol takes it from their PROXY protocol headers.
+	ProxyProtocol bool
 	// IPv4Prefix and IPv6Prefix are the sizes of the network that counts as
 	// one client.
 	IPv4Prefix, IPv6Prefix int

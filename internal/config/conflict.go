@@ -26,6 +26,9 @@ var pairs = append(withUpstream(),
 	conflict{"client-header", func(c *Config) string {
 		return when(changed(c, "client-header") && len(c.TrustedProxies) == 0, "has no effect without trusted-proxy: name the proxy that sets it")
 	}},
+	conflict{"proxy-protocol", func(c *Config) string {
+		return when(c.ProxyProtocol && len(c.TrustedProxies) == 0, "has no effect without trusted-proxy: name the proxy that sends the header")
+	}},
 	conflict{"listen", func(c *Config) string {
 		for i, a := range c.Listen {
 			if slices.Contains(c.Listen[:i], a) {
