@@ -57,7 +57,8 @@ type Config struct {
 	// hook.
 	NoProxyFix bool
 	// HideRequests keeps the server's own line for each request out of
-	// Output.
+	// Output, and Werkzeug's "Running on" with the address of our private
+	// socket, where nobody should go.
 	HideRequests bool
 	// Log is for what the operator should know; nil discards it.
 	Log *slog.Logger

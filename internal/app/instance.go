@@ -83,7 +83,7 @@ func (i *instance) readAll() {
 func (i *instance) output(mark string) *output {
 	o := &output{to: i.app.output, mark: mark}
 	if i.app.config.HideRequests {
-		o.hide = isRequestLine
+		o.hide = func(line string) bool { return isRequestLine(line) || isBanner(line) }
 	}
 	return o
 }

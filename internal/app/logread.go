@@ -58,6 +58,12 @@ func (o *output) line(raw []byte, cut bool) {
 	}
 }
 
+// isBanner says whether a line is Werkzeug's word of where it listens
+// (werkzeug/serving.py, BaseWSGIServer.log_startup).
+func isBanner(line string) bool {
+	return strings.HasPrefix(line, " * Running on ") || line == "Press CTRL+C to quit"
+}
+
 // lineWriter lets several streams write whole lines.
 type lineWriter struct {
 	mu sync.Mutex

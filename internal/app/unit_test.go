@@ -504,3 +504,20 @@ func TestTracebackEndsWithAPause(t *testing.T) {
 		}
 	})
 }
+
+func TestBannerIsHidden(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]bool{
+		" * Running on all addresses (0.0.0.0)":                true,
+		" * Running on http://127.0.0.1:37543":                 true,
+		"Press CTRL+C to quit":                                 true,
+		"Running on fumes":                                     false,
+		"WARNING: This is a development server. Do not use it": false,
+		" * Debug mode: off":                                   false,
+		"I said: Press CTRL+C to quit":                         false,
+	} {
+		if got := isBanner(line); got != want {
+			t.Errorf("isBanner(%q) = %v, want %v", line, got, want)
+		}
+	}
+}
