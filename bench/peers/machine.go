@@ -43,9 +43,29 @@ func describeMachine(ctx context.Context, peers []*peer) machine {
 	for _, tool := range [][]string{{"wrk", "-v"}, {"h2load", "--version"}, {"gunicorn", "--version"}} {
 		m.versions = append(m.versions, tool[0]+" "+versionOf(ctx, tool...))
 	}
-	flask := output(ctx, "python3", "-c", "import flask, werkzeug, sys; print(flask.__version__, 'Werkzeug', werkzeug.__version__, 'Python', sys.version.split()[0])")
-	m.versions = append(m.versions, "Flask "+strings.TrimSpace(flask), "Go "+strings.TrimPrefix(runtime.Version(), "go"))
+	m.versions = append(m.versions, flaskVersions(ctx), "Go "+strings.TrimPrefix(runtime.Version(), "go"))
 	return m
+}
+
+// flaskVersions asks the interpreter that gunicorn's first line names, which
+// need not be the python3 on PATH.
+func flaskVersions(ctx context.Context) string {
+	python := "python3"
+	if path, err := exec.LookPath("gunicorn"); err == nil {
+		if text, err := os.ReadFile(path); err == nil {
+			line, _, _ := strings.Cut(string(text), "\n")
+			if name, ok := strings.CutPrefix(line, "#!"); ok {
+				python = strings.TrimSpace(name)
+			}
+		}
+	}
+	const script = `import platform; from importlib.metadata import version as v
+print("Flask", v("flask") + ", Werkzeug", v("werkzeug") + ", Python", platform.python_version())`
+	text := strings.TrimSpace(output(ctx, python, "-c", script))
+	if strings.Contains(text, "\n") {
+		return "Flask unknown" // a traceback
+	}
+	return text
 }
 
 // fieldOf is the value of the first line "name : value" or "name=value".

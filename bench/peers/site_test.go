@@ -102,6 +102,9 @@ func TestDescribeMachine(t *testing.T) {
 	if m.cores == 0 || m.kernel == "" || m.cpu == "" || m.versions[0] != "nginx 1.2" {
 		t.Errorf("%+v", m)
 	}
+	if got := strings.Join(m.versions, "; "); strings.Contains(got, "\n") {
+		t.Errorf("a version has several lines: %s", got)
+	}
 	if got := fieldOf("/nonexistent", "x"); got != "unknown" {
 		t.Errorf("got %q", got)
 	}
