@@ -86,7 +86,7 @@ func virtualHost(word string) string {
 // address reads an IP address, with what Python's logging writes before it.
 func address(word string) (netip.Addr, bool) {
 	word = strings.TrimPrefix(word, "INFO:werkzeug:")
-	if len(word) < 2 || len(word) > 64 || strings.IndexByte("0123456789abcdefABCDEF:", word[0]) < 0 || strings.IndexAny(word, ".:") < 0 {
+	if len(word) < 2 || len(word) > 64 || strings.IndexByte("0123456789abcdefABCDEF:", word[0]) < 0 || !strings.ContainsAny(word, ".:") {
 		return netip.Addr{}, false
 	}
 	addr, err := netip.ParseAddr(word)

@@ -49,9 +49,6 @@ var formatNames = [formats]string{"unknown", "combined", "common", "Werkzeug", "
 
 func (f format) String() string { return formatNames[f] }
 
-// hasReferer says that the format would show a Referer.
-func (f format) hasReferer() bool { return f != common && f != werkzeug }
-
 // parse reads one line without its end. The error is one of a few fixed ones,
 // so that a log of garbage costs no memory.
 func parse(line string, r *record) (format, error) {

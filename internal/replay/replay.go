@@ -100,6 +100,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	tracks := startTracks(lanes, r.parser)
 	r.pass(ctx, r.passes(), tracks.take)
 	tracks.wait()
+	r.stopped = ctx.Err() != nil && !r.Follow
 	return r.report(lanes), nil
 }
 
@@ -115,6 +116,7 @@ type run struct {
 	spool   string // the copy of the standard input
 	seen    counts
 	shown   time.Time
+	stopped bool // before the end
 }
 
 // counts is what the reading of the logs itself found.

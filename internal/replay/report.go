@@ -252,6 +252,7 @@ func (r *run) notes(l *lane) []string {
 			notes = append(notes, fmt.Sprintf(format, args...))
 		}
 	}
+	note(r.stopped, "It was stopped: this is about what was read until then.")
 	blind := r.seen.formats[common] + r.seen.formats[werkzeug]
 	note(blind*10 > r.seen.lines, "%d lines show no Referer: people who followed a broken link can't be told from scanners there. The combined format shows it.", blind)
 	for standing, text := range sharedNotes {
@@ -301,9 +302,6 @@ func (t *tally) requestsOf(s ban.Standing) int {
 func (w *softWatch) knows(status int) bool {
 	return soft(w.listed[status].n, w.listed[404].n) || soft(w.random[status].n, w.random[404].n)
 }
-
-// span is the time from the first to the last request.
-func (r *Report) span() time.Duration { return r.Last.Sub(r.First) }
 
 // rate is in lines a second.
 func (r *Report) rate() float64 {
