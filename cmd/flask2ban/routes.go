@@ -74,7 +74,7 @@ with --diff where the app lost a route.`,
 }
 
 func (c *cli) printRoutes(ctx context.Context, cfg *config.Config, v routesView) error {
-	project, _, err := c.readProject(ctx, cfg)
+	project, err := c.readProject(ctx, cfg, app.Python{})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,6 @@ type service struct {
 	log    *slog.Logger
 
 	dir     string // state directory
-	python  string // the interpreter; empty where none was found yet
 	table   *live.Table
 	history *live.History
 	clients *clients
@@ -53,8 +52,8 @@ type service struct {
 // opened is closed by close, also after an error.
 func (s *service) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openState, s.openClients, s.openRoutes, s.openEngine,
-		s.openMetrics, s.openApp, s.openFront, s.openAdmin,
+		s.openState, s.openClients, s.openApp, s.openRoutes,
+		s.openEngine, s.openMetrics, s.openFront, s.openAdmin,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -99,11 +98,14 @@ func (s *service) openClients(context.Context) error {
 
 func (s *service) openRoutes(ctx context.Context) error {
 	began := time.Now()
-	project, python, err := s.cli.readProject(ctx, s.config)
+	var python app.Python
+	if s.app != nil {
+		python = s.app.Python()
+	}
+	project, err := s.cli.readProject(ctx, s.config, python)
 	if err != nil {
 		return err
 	}
-	s.python = python
 	if len(s.config.Command) > 0 && strings.Contains(filepath.Base(s.config.Command[0]), "gunicorn") {
 		project.Options.Server = "gunicorn"
 	}
@@ -166,7 +168,7 @@ func (s *service) openApp(ctx context.Context) error {
 	s.app, err = app.New(app.Config{
 		App:           s.config.App,
 		Command:       s.config.Command,
-		Python:        orText(s.python, s.config.Python),
+		Python:        s.config.Python,
 		User:          s.config.User,
 		Group:         s.config.Group,
 		AllowDebugger: s.config.AllowDebugger,
@@ -178,7 +180,7 @@ func (s *service) openApp(ctx context.Context) error {
 		StopTimeout:   s.config.StopTimeout,
 		Observer:      &observer{service: s},
 	})
-	return err
+	return usage(err)
 }
 
 // upstream is the app as the proxy sees it, and where it listens.

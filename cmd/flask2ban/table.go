@@ -31,40 +31,43 @@ func sourceFlags(f *pflag.FlagSet) (load func(c *cli, name string) (*config.Conf
 	}
 }
 
-// readProject reads the routes of cfg's app from its source, and returns the
-// app's interpreter. That, where there is one, tells Werkzeug's version and
-// where packages lie; without one the newest version known is followed.
-func (c *cli) readProject(ctx context.Context, cfg *config.Config) (*routes.Project, string, error) {
-	o := extract.Options{Werkzeug: cfg.Werkzeug, Prefix: cfg.Prefix}
+// readProject reads the routes of cfg's app from its source. The app's
+// interpreter tells Werkzeug's version and where packages lie. Where python is
+// zero one is looked for; without any the newest version known is followed.
+func (c *cli) readProject(ctx context.Context, cfg *config.Config, python app.Python) (*routes.Project, error) {
 	entry, err := extract.Resolve(cfg.App)
 	if err != nil {
-		return nil, "", usage(err)
+		return nil, usage(err)
 	}
+	if python.Path == "" {
+		python, err = findPython(ctx, cfg, entry)
+		if err != nil && cfg.Python != "" {
+			return nil, usage(err)
+		}
+	}
+	project, err := extract.Read(ctx, entry, extract.Options{
+		Werkzeug: orText(cfg.Werkzeug, python.Werkzeug), Prefix: cfg.Prefix, Path: python.SysPath,
+	})
+	switch {
+	case errors.Is(err, extract.ErrNoEntry):
+		return nil, usage(err)
+	case err != nil:
+		return nil, fmt.Errorf("read the routes of %s: %w", cfg.App, err)
+	}
+	return project, nil
+}
+
+func findPython(ctx context.Context, cfg *config.Config, entry extract.Entry) (app.Python, error) {
 	search := app.Search{Python: cfg.Python, Dir: entry.Dir}
 	if entry.File == "" {
 		search.Module, _, _ = strings.Cut(entry.Module, ".")
 	}
-	python, err := app.FindPython(ctx, search)
-	switch {
-	case err == nil:
-		o.Path = python.SysPath
-		o.Werkzeug = orText(o.Werkzeug, python.Werkzeug)
-	case cfg.Python != "":
-		return nil, "", usage(err)
-	}
-	project, err := extract.Read(ctx, entry, o)
-	switch {
-	case errors.Is(err, extract.ErrNoEntry):
-		return nil, "", usage(err)
-	case err != nil:
-		return nil, "", fmt.Errorf("read the routes of %s: %w", cfg.App, err)
-	}
-	return project, python.Path, nil
+	return app.FindPython(ctx, search)
 }
 
 // readTable makes the table that the daemon would begin with.
 func (c *cli) readTable(ctx context.Context, cfg *config.Config) (*routes.Table, error) {
-	project, _, err := c.readProject(ctx, cfg)
+	project, err := c.readProject(ctx, cfg, app.Python{})
 	if err != nil {
 		return nil, err
 	}

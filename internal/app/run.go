@@ -172,6 +172,10 @@ func (a *App) order() (guardOrder, error) {
 	return guardOrder{Path: path, Argv: argv, Env: env, Dir: a.target.dir, As: a.identity.credential(), Cleanup: dir}, nil
 }
 
+// Python is the interpreter that runs the app; zero where the command brings
+// its own.
+func (a *App) Python() Python { return a.python }
+
 // Addr is the address of our socket, as "127.0.0.1:port".
 func (a *App) Addr() string { return a.socket.addr.String() }
 
