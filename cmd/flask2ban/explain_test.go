@@ -32,7 +32,7 @@ func shopTable(tb testing.TB) *routes.Table {
 // every kind of verdict.
 func probeLines(tb testing.TB) []string {
 	tb.Helper()
-	f, err := os.Open("../../internal/e2e/testdata/probes.txt.gz")
+	f, err := os.Open("../../routes/testdata/probes.txt.gz")
 	if err != nil {
 		tb.Fatal(err)
 	}
