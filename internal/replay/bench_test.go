@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/routes"
@@ -72,7 +74,7 @@ func BenchmarkReplay(b *testing.B) {
 	for name, table := range map[string]*routes.Table{"app": app, "learn": nil} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			lines := 0
+			lines, before := 0, cpu(b)
 			for b.Loop() {
 				r, err := Run(b.Context(), Config{
 					Logs: []string{path}, Table: table, Lists: routes.DefaultLists(), Clients: resolver(b, clientip.Config{}),
@@ -83,8 +85,20 @@ func BenchmarkReplay(b *testing.B) {
 				lines += r.Lines
 			}
 			b.ReportMetric(float64(lines)/b.Elapsed().Seconds(), "lines/s")
+			b.ReportMetric(float64(cpu(b)-before)/float64(lines), "cpu-ns/line")
 		})
 	}
+}
+
+// cpu is the processor time used so far: what a line costs whatever else runs
+// on the machine.
+func cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkParse is the cost of one line by its format.

@@ -42,7 +42,9 @@ type lane struct {
 	literals literals
 
 	requests, refused, throttled int
-	evidence                     map[ban.Kind]int
+	// gaps are requests that the app answered though the table lacks them.
+	gaps     int
+	evidence map[ban.Kind]int
 }
 
 func newLane(s Setting, table Table, clients *clientip.Resolver) (*lane, error) {
@@ -156,6 +158,9 @@ func (l *lane) count(q *request, known bool) {
 	}
 	p.known++
 	l.tally.clients[q.id].known++
+	if q.kind == routes.UnexpectedPath {
+		l.gaps++
+	}
 	if q.verdict.Route != nil && q.status != http.StatusNotFound {
 		l.used[q.verdict.Route]++
 	}

@@ -284,7 +284,7 @@ func TestLiterals(t *testing.T) {
 		entries = append(entries, entry{i, fmt.Sprintf("192.0.2.%d", i), "/plugin", 200, ""})
 	}
 	r := replayed(t, Config{Table: hello(t)}, logOf(append(entries, entry{5, "192.0.2.9", "/plugin", 404, ""})...))
-	if len(r.Evidence) != 0 || len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "1 paths were answered that the table lacks") {
+	if len(r.Evidence) != 0 || len(r.Notes) != 2 || !strings.HasPrefix(r.Notes[1], "1 paths were answered that the table lacks") {
 		t.Errorf("evidence %v, notes %q", r.Evidence, r.Notes)
 	}
 }
@@ -491,7 +491,10 @@ func TestNotes(t *testing.T) {
 		"private":     {private, hello(t), "1 of 1 requests came from private addresses"},
 		"no Referer":  {blind, hello(t), "1 lines show no Referer"},
 		"backwards":   {back, hello(t), "The log's time went back 1 times"},
-		"catch-all":   {back[:len(back)/2], site(t, "/<path:p>"), "The app has a route for every path, /<path:p>"},
+		"another app": {strings.Repeat(entry{0, "192.0.2.1", "/blog", 200, ""}.String(), 3), hello(t), "3 of 3 requests were answered though the table lacks them"},
+		"a crawler": {strings.ReplaceAll(logOf(scan("66.249.73.135", 0, 5, 404)...), "\"test\"", "\"Mozilla/5.0 (compatible; Googlebot/2.1)\""), hello(t),
+			"1 of the banned call themselves search engines' crawlers (66.249.73.135)"},
+		"catch-all": {back[:len(back)/2], site(t, "/<path:p>"), "The app has a route for every path, /<path:p>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := replayed(t, Config{Table: tt.table}, tt.text)
@@ -511,6 +514,29 @@ func TestUnused(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"/about", "/<int:year>"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestCrawler: one that mostly finds its pages is not banned for the links that
+// have died, though no Referer excuses them; one that finds nothing is.
+func TestCrawler(t *testing.T) {
+	// The engine's record of good conduct tells routes apart by a sketch of 16
+	// bits, so there are enough of them here.
+	table := site(t, "/a/<x>", "/b/<x>", "/c/<x>", "/d/<x>", "/e/<x>", "/f/<x>", "/g/<x>", "/h/<x>")
+	var entries []entry
+	for i := range 200 { // a page a second, each 20th gone
+		e := entry{i, "66.249.73.135", fmt.Sprintf("/%c/%d", 'a'+i%8, i), 200, ""}
+		if i%20 == 19 {
+			e.target, e.status = fmt.Sprintf("/old/%d", i), 404
+		}
+		entries = append(entries, e)
+	}
+	if r := replayed(t, Config{Table: table}, logOf(entries[:150]...)); len(r.Banned) > 0 {
+		t.Errorf("after 7 dead links in 150: %+v", r.Banned)
+	}
+	r := replayed(t, Config{Table: table}, logOf(entries...))
+	if len(r.Banned) != 1 || !r.Banned[0].Wrong || !r.Banned[0].FirstBan.Equal(at.Add(159*time.Second)) {
+		t.Errorf("the eighth within findtime is past 1.5 × maxretry, and the report calls that likely wrong; got %+v", r.Banned)
 	}
 }
 

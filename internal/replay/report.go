@@ -246,32 +246,59 @@ func (s *sourceCounts) commonest() format {
 
 // notes are the doubts about this replay.
 func (r *run) notes(l *lane) []string {
-	var notes []string
-	note := func(when bool, format string, args ...any) {
-		if when {
-			notes = append(notes, fmt.Sprintf(format, args...))
-		}
-	}
-	note(r.stopped, "It was stopped: this is about what was read until then.")
+	var n notes
+	n.add(r.stopped, "It was stopped: this is about what was read until then.")
 	blind := r.seen.formats[common] + r.seen.formats[werkzeug]
-	note(blind*10 > r.seen.lines, "%d lines show no Referer: people who followed a broken link can't be told from scanners there. The combined format shows it.", blind)
-	for standing, text := range sharedNotes {
-		n := l.tally.requestsOf(standing)
-		note(n*2 > l.requests, text, n, l.requests)
+	n.add(blind*10 > r.seen.lines, "%d lines show no Referer: people who followed a broken link can't be told from scanners there. The combined format shows it.", blind)
+	for _, shared := range sharedNotes {
+		of := l.tally.requestsOf(shared.standing)
+		n.add(of*2 > l.requests, shared.text, of, l.requests)
 	}
 	if r.Table != nil {
-		all := r.Table.CatchAll()
-		note(all != nil, "The app has a route for every path, %s: paths are no evidence there.", ruleOf(all))
-		n := len(r.Table.Unresolved())
-		note(n > 0, "%d places in the app's source could not be resolved; below their prefixes nothing is held against clients (flask2ban routes APP lists them).", n)
+		n.table(r.Table)
 	}
+	n.add(l.gaps*2 > l.requests, "%d of %d requests were answered though the table lacks them: is this the log of another app?", l.gaps, l.requests)
 	for status := range l.soft.random {
-		note(status != http.StatusNotFound && l.soft.knows(status), "Unknown paths get %d here: such answers say nothing of a path, and were taken for nothing.", status)
+		n.add(status != http.StatusNotFound && l.soft.knows(status), "Unknown paths get %d here: such answers say nothing of a path, and were taken for nothing.", status)
 	}
-	note(l.clock.backward > 0, "The log's time went back %d times by more than %v; it was followed.", l.clock.backward, slack)
-	note(len(l.literals.done) > 0, "%d paths were answered that the table lacks; after %d clients they counted as the app's.", len(l.literals.done), learnClients)
-	note(l.paths.forgotten > 0, "There were so many paths with evidence that %d which cost little are not listed.", l.paths.forgotten)
-	return notes
+	n.add(l.clock.backward > 0, "The log's time went back %d times by more than %v; it was followed.", l.clock.backward, slack)
+	n.add(len(l.literals.done) > 0, "%d paths were answered that the table lacks; after %d clients they counted as the app's.", len(l.literals.done), learnClients)
+	n.add(l.paths.forgotten > 0, "There were so many paths with evidence that %d which cost little are not listed.", l.paths.forgotten)
+	claims := l.tally.crawlers()
+	n.add(len(claims) > 0, "%d of the banned call themselves search engines' crawlers (%s). If their names prove it (host ADDRESS, and back), stop their old links by redirects, or name their networks by --ignore.",
+		len(claims), strings.Join(claims[:min(len(claims), 3)], ", "))
+	return n
+}
+
+// notes is a list of them.
+type notes []string
+
+func (n *notes) add(when bool, format string, args ...any) {
+	if when {
+		*n = append(*n, fmt.Sprintf(format, args...))
+	}
+}
+
+// table adds what the table can't know.
+func (n *notes) table(t *routes.Table) {
+	all, open := t.CatchAll(), len(t.Unresolved())
+	n.add(all != nil, "The app has a route for every path, %s: paths are no evidence there.", ruleOf(all))
+	n.add(open > 0, "%d places in the app's source could not be resolved; below their prefixes nothing is held against clients (flask2ban routes APP lists them).", open)
+}
+
+// crawlerNames are in the User-Agent of the crawlers whose owners document how
+// their addresses are confirmed. Anyone can claim them: they excuse nothing.
+var crawlerNames = []string{"Googlebot", "bingbot", "DuckDuckBot", "YandexBot", "Baiduspider", "Applebot"}
+
+// crawlers are the banned clients that call themselves one.
+func (t *tally) crawlers() []string {
+	var out []string
+	for _, b := range t.banned {
+		if slices.ContainsFunc(crawlerNames, func(name string) bool { return strings.Contains(b.agent, name) }) {
+			out = append(out, ban.FormatClient(b.prefix))
+		}
+	}
+	return out
 }
 
 func ruleOf(r *routes.Route) string {
@@ -283,9 +310,12 @@ func ruleOf(r *routes.Route) string {
 
 // sharedNotes are for logs in which most requests are of addresses that can't
 // be banned.
-var sharedNotes = map[ban.Standing]string{
-	ban.Never:       "%d of %d requests came from addresses that are never banned (this machine's own, trusted proxies, --ignore): is this the log behind a proxy? Replay the proxy's own, or name it by --trusted-proxy where the log has X-Forwarded-For.",
-	ban.SuspectOnly: "%d of %d requests came from private addresses or a CDN's, which stand for many and are never blocked: replay a log with the clients' addresses, or see --trusted-proxy and --ban-private.",
+var sharedNotes = []struct {
+	standing ban.Standing
+	text     string
+}{
+	{ban.Never, "%d of %d requests came from addresses that are never banned (this machine's own, trusted proxies, --ignore): is this the log behind a proxy? Replay the proxy's own, or name it by --trusted-proxy where the log has X-Forwarded-For."},
+	{ban.SuspectOnly, "%d of %d requests came from private addresses or a CDN's, which stand for many and are never blocked: replay a log with the clients' addresses, or see --trusted-proxy and --ban-private."},
 }
 
 func (t *tally) requestsOf(s ban.Standing) int {
