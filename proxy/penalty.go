@@ -38,7 +38,10 @@ func (h *Handler) refuse(x *exchange) {
 func (h *Handler) reject(x *exchange) {
 	d := x.decision
 	retryAfter(x, d.RetryAfter)
-	x.Header().Set("Connection", "close")
+	if x.identity.Direct {
+		// A trusted proxy's connection carries others' requests too.
+		x.Header().Set("Connection", "close")
+	}
 	h.tell(x)
 	if d.Refusals > explained {
 		x.WriteHeader(http.StatusForbidden)
