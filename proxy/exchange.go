@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
@@ -46,6 +47,9 @@ type exchange struct {
 
 	status int
 	bytes  int64
+	flush  bool // each part of the body is sent on at once
+
+	forwarded [3]string // values of the headers that setForwarding writes
 }
 
 // exchangeKey finds the exchange in a forwarded request's context.
@@ -78,6 +82,7 @@ func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
 		x.testify(status, x.writer.Header())
+		x.flush = x.asked && isLong(x.writer.Header()["Content-Length"])
 		x.handler.observe(x)
 	}
 	x.writer.WriteHeader(status)
@@ -102,7 +107,20 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 	n, err := x.writer.Write(p)
 	x.bytes += int64(n)
+	if x.flush && err == nil {
+		err = http.NewResponseController(x.writer).Flush()
+	}
 	return n, err
+}
+
+// isLong says whether a Content-Length names a body that was not read ahead
+// (see prefetch): it may come slowly, and nothing of it may sit in a buffer.
+func isLong(length []string) bool {
+	if len(length) == 0 {
+		return false
+	}
+	n, err := strconv.ParseInt(length[0], 10, 64)
+	return err == nil && n > maxPrefetch
 }
 
 // Unwrap lets http.ResponseController reach the server's own writer.

@@ -83,6 +83,7 @@ type Handler struct {
 	literals literals
 	pending  pending
 	told     told
+	pages    pages
 	tarpit   chan struct{}
 	ended    context.Context // has ended: asks without waiting
 	held     atomic.Int32    // requests that wait for an instance

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -544,3 +546,38 @@ type nullWriter struct{ h http.Header }
 func (n nullWriter) Header() http.Header         { return n.h }
 func (n nullWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (n nullWriter) WriteHeader(int)             {}
+
+// TestConnectionsAreKeptAlive: what is set on the listening socket holds for
+// accepted connections.
+func TestConnectionsAreKeptAlive(t *testing.T) {
+	t.Parallel()
+	accepted := make(chan net.Conn, 1)
+	l, err := keepingAlive.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn := <-accepted
+	defer conn.Close()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		on, _ := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE)
+		idle, _ := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE)
+		if on != 1 || idle != 15 {
+			t.Errorf("SO_KEEPALIVE %d, TCP_KEEPIDLE %d; want 1, 15", on, idle)
+		}
+	})
+}

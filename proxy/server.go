@@ -64,7 +64,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}
 	for _, addr := range c.Listen {
-		l, err := net.Listen("tcp", addr)
+		l, err := keepingAlive.Listen(context.Background(), "tcp", addr)
 		if err != nil {
 			s.Close()
 			return nil, listenError(addr, err)
@@ -72,6 +72,26 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		s.listeners = append(s.listeners, headed(refusing(l, c.RefusePeer), c.ProxyProtocol, c.RefusePeer))
 	}
 	return s, nil
+}
+
+// keepingAlive sets TCP keep-alive on the listening socket. Linux lets accepted
+// connections inherit it, which saves four system calls a connection beside
+// setting it on each.
+var keepingAlive = net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+	var set error
+	err := c.Control(func(fd uintptr) { set = setKeepAlive(int(fd)) })
+	return errors.Join(err, set)
+}}
+
+// setKeepAlive uses Go's defaults: the first probe after 15 s, then every 15 s,
+// and nine of them.
+func setKeepAlive(fd int) error {
+	return errors.Join(
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1),
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 15),
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, 15),
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 9),
+	)
 }
 
 func orDefault[T comparable](v, def T) T {

@@ -157,10 +157,10 @@ type bufferPool struct{ pool sync.Pool }
 const bufferSize = 32 << 10
 
 func (p *bufferPool) Get() []byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
-		return *b
+	if b, ok := p.pool.Get().(*[bufferSize]byte); ok {
+		return b[:]
 	}
 	return make([]byte, bufferSize)
 }
 
-func (p *bufferPool) Put(b []byte) { p.pool.Put(&b) }
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[bufferSize]byte)(b)) }

@@ -29,9 +29,9 @@ func newReverseProxy(h *Handler) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:   h.rewrite,
 		Transport: newTransport(),
-		// Nothing may sit in a buffer: events and slow reports are seen
-		// as the app writes them.
-		FlushInterval:  -1,
+		// FlushInterval 0: ReverseProxy flushes events and answers of
+		// unknown length as the app writes them; exchange.Write does the
+		// same for long ones of known length.
 		BufferPool:     &bufferPool{},
 		ModifyResponse: h.modify,
 		ErrorHandler:   h.upstreamError,
@@ -69,20 +69,14 @@ func rawPath(target string) string {
 // stands only in identity, where a trusted proxy sent it.
 func (h *Handler) setForwarding(x *exchange, out *http.Request) {
 	for name := range out.Header {
-		if strings.IndexByte(name, '_') >= 0 && forwardingHeaders[canonical(name)] {
-			// WSGI knows no difference between X_Forwarded_For and
-			// X-Forwarded-For (PEP 3333, environ).
+		if forges(name, x.identity.Direct) {
 			delete(out.Header, name)
 		}
 	}
-	if x.identity.Direct {
-		for name := range forwardingHeaders {
-			delete(out.Header, name)
-		}
-	}
-	out.Header["X-Forwarded-For"] = []string{x.identity.Chain}
-	out.Header["X-Forwarded-Proto"] = []string{x.identity.Scheme}
-	out.Header["X-Forwarded-Host"] = []string{x.identity.Host}
+	x.forwarded = [...]string{x.identity.Chain, x.identity.Scheme, x.identity.Host}
+	out.Header["X-Forwarded-For"] = x.forwarded[0:1:1]
+	out.Header["X-Forwarded-Proto"] = x.forwarded[1:2:2]
+	out.Header["X-Forwarded-Host"] = x.forwarded[2:3:3]
 	x.id = h.ids.id()
 	h.App.Prepare(out, app.Forwarded{
 		ID:     x.id,
@@ -90,6 +84,17 @@ func (h *Handler) setForwarding(x *exchange, out *http.Request) {
 		Scheme: x.identity.Scheme,
 		Host:   x.identity.Host,
 	})
+}
+
+// forges says whether a header from a peer must not reach the app: one that
+// says who the client is, from a peer that is not believed, or such a name
+// spelt with underscores by anyone, for WSGI knows no difference between
+// X_Forwarded_For and X-Forwarded-For (PEP 3333, environ).
+func forges(name string, direct bool) bool {
+	if strings.IndexByte(name, '_') >= 0 {
+		return forwardingHeaders[canonical(name)]
+	}
+	return direct && forwardingHeaders[name]
 }
 
 // forwardingHeaders are those that an app may take for the client's address,

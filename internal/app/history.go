@@ -60,9 +60,9 @@ func (h *history) wait(ctx context.Context) error {
 		case Ready:
 			return nil
 		case CrashLoop:
-			return fmt.Errorf("%w: %s", ErrCrashLoop, state.explained())
+			return &stateError{ErrCrashLoop, state}
 		case Stopped:
-			return fmt.Errorf("%w: %s", ErrStopped, state.explained())
+			return &stateError{ErrStopped, state}
 		}
 		select {
 		case <-ctx.Done():
@@ -71,6 +71,19 @@ func (h *history) wait(ctx context.Context) error {
 		}
 	}
 }
+
+// stateError says why there is no instance. Its text is made only where it is
+// read: under load most requests just want to know.
+type stateError struct {
+	kind  error
+	state State
+}
+
+// Error implements error.
+func (e *stateError) Error() string { return fmt.Sprintf("%v: %s", e.kind, e.state.explained()) }
+
+// Unwrap gives ErrCrashLoop or ErrStopped.
+func (e *stateError) Unwrap() error { return e.kind }
 
 // explained is the reason with the end of the app's output.
 func (s State) explained() string {
