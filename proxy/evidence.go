@@ -107,7 +107,7 @@ func (h *Handler) observe(x *exchange) {
 	h.learn(x, r, said)
 	out := h.Engine.Observe(x.start, o)
 	if out.Spared {
-		h.warnings.warn("spared:"+x.identity.Peer.String(), h.Clients.Warning(x.identity.Peer))
+		h.warnings.warn("spared:"+x.identity.Peer.String(), h.Clients.Warning(x.identity.Peer)) // empty: its name is looked up
 	}
 	if out.Banned != nil {
 		h.banned(x, out.Banned)

@@ -19,6 +19,9 @@ type onceLog struct {
 const maxOnce = 1000
 
 func (o *onceLog) warn(key, msg string, args ...any) {
+	if msg == "" {
+		return
+	}
 	o.mu.Lock()
 	again := o.seen[key] || len(o.seen) >= maxOnce
 	if !again {

@@ -21,13 +21,18 @@ import (
 
 // clients is the resolver in force, replaced whole by a reload.
 type clients struct {
-	now atomic.Pointer[clientip.Resolver]
+	now   atomic.Pointer[clientip.Resolver]
+	names *names
 }
 
 var _ proxy.Clients = (*clients)(nil)
 
 // Resolve implements proxy.Clients.
-func (c *clients) Resolve(r *http.Request) clientip.Identity { return c.now.Load().Resolve(r) }
+func (c *clients) Resolve(r *http.Request) clientip.Identity {
+	id := c.now.Load().Resolve(r)
+	c.names.meet(id)
+	return id
+}
 
 // Warning implements proxy.Clients.
 func (c *clients) Warning(peer netip.Addr) string { return c.now.Load().Warning(peer) }
@@ -48,7 +53,7 @@ func newResolver(c *config.Config) (*clientip.Resolver, error) {
 		IPv4Bits: c.IPv4Prefix,
 		IPv6Bits: c.IPv6Prefix,
 		Private:  c.BanPrivate,
-		Ignore:   c.Ignore,
+		Ignore:   addresses(c.Ignore),
 	})
 }
 
@@ -82,7 +87,7 @@ var standings = map[clientip.Standing]ban.Standing{
 
 func (s *service) standing(a netip.Addr) ban.Standing {
 	standing, _ := s.clients.now.Load().Standing(a)
-	return standings[standing]
+	return s.names.standing(a, standings[standing])
 }
 
 // reloadable are the settings that a reload applies; the others wait for the
@@ -114,6 +119,7 @@ func (s *service) reload(context.Context) error {
 		s.clients.now.Store(old)
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
+	s.names.follow(next.Ignore)
 	applied, waiting := changes(s.current, next)
 	s.current = next
 	s.log.Info("configuration reloaded", "changed", strings.Join(applied, " "))

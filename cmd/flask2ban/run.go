@@ -73,6 +73,7 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"engine", func(ctx context.Context) error { return s.engine.Serve(ctx, s.store) }},
 		{"upkeep", s.upkeep},
 		{"reload", s.reloadOnHangup},
+		{"host names", s.names.resolver.Serve},
 	}
 	local, err := state.Listen(ctx, s.dir)
 	if err != nil {

@@ -35,6 +35,7 @@ type service struct {
 	table   *live.Table
 	history *live.History
 	clients *clients
+	names   *names
 	engine  *ban.Engine
 	store   ban.Store
 	metrics *metrics.Metrics
@@ -91,7 +92,10 @@ func (s *service) openClients(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.clients = &clients{}
+	if s.names, err = newNames(s); err != nil {
+		return err
+	}
+	s.clients = &clients{names: s.names}
 	s.clients.now.Store(r)
 	return nil
 }

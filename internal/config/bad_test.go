@@ -154,7 +154,7 @@ func TestBadElsewhere(t *testing.T) {
 		{"flag", []string{"--maxretry=x"}, nil, []string{`--maxretry: want a number from 0.5 to 1000000, not "x"`}},
 		{"flag's choice", []string{"--mode", "observ"}, nil, []string{`--mode: want enforce or observe, not "observ" (did you mean "observe"?)`}},
 		{"bool flag", []string{"--ban-private=1"}, nil, []string{`--ban-private: want true or false, not "1"`}},
-		{"one of many", []string{"--ignore", "192.0.2.1,nonsense"}, nil, []string{`--ignore: want an address or a CIDR such as 192.0.2.0/24, not "nonsense"`}},
+		{"one of many", []string{"--ignore", "192.0.2.1,nonsense"}, nil, []string{`--ignore: want an address, a CIDR or a host name such as .example.org, not "nonsense"`}},
 		{"variable", nil, map[string]string{"FLASK2BAN_LISTEN": "80"}, []string{`FLASK2BAN_LISTEN: want host:port or :port, not "80" (did you mean ":80"?)`}},
 		{"both", []string{"--hold", "1"}, map[string]string{"FLASK2BAN_FINDTIME": "1"}, []string{
 			`--hold: want a duration such as 90s, 10m, 12h, 1d or 1w, not "1"`,

@@ -62,8 +62,11 @@ type Config struct {
 	IPv4Prefix, IPv6Prefix int
 	// BanPrivate lets private and known CDN addresses be banned.
 	BanPrivate bool
-	// Ignore are clients that are never judged.
-	Ignore []netip.Prefix
+	// Ignore are clients that are never banned.
+	Ignore []Peer
+	// Resolvers are the DNS servers that know clients' names; empty means
+	// the system's.
+	Resolvers []string
 
 	// Observe judges, counts and logs, but refuses nobody (mode: observe).
 	Observe bool

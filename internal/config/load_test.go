@@ -85,7 +85,7 @@ func TestFullFile(t *testing.T) {
 		TrustedProxies: append([]netip.Prefix{prefix("10.0.0.0/8"), prefix("2001:db8::1/128")}, fastly...),
 		ClientHeader:   "Forwarded",
 		ProxyProtocol:  true, IPv4Prefix: 24, IPv6Prefix: 56, BanPrivate: true,
-		Ignore:  []netip.Prefix{prefix("192.0.2.0/24"), prefix("198.51.100.7/32")},
+		Ignore: []Peer{{Prefix: prefix("192.0.2.0/24")}, {Prefix: prefix("198.51.100.7/32")}, {Host: ".googlebot.com"}}, Resolvers: []string{"127.0.0.1:53"},
 		Observe: true, Preset: "strict", MaxRetry: 2.5, FindTime: 36 * time.Hour, BanTime: time.Hour,
 		BanTimeMax: 28 * 24 * time.Hour, MaxClients: 5000,
 		Weights: map[string]float64{"bad_value": 1, "login_failed": .25},

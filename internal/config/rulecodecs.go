@@ -53,7 +53,7 @@ var peer = codec[Peer]{
 			p, err := parseCIDR(s)
 			return Peer{Prefix: p}, err
 		}
-		if checkHostName(strings.TrimPrefix(s, ".")) != nil {
+		if name := strings.TrimPrefix(s, "."); !strings.Contains(name, ".") || checkHostName(name) != nil {
 			return Peer{}, fmt.Errorf("want an address, a CIDR or a host name such as .example.org, not %q", s)
 		}
 		return Peer{Host: strings.ToLower(s)}, nil

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"time"
 )
 
@@ -79,8 +78,11 @@ var settings = []Setting{
 		Usage: "let private and CDN addresses be banned: where they are people, not a proxy",
 		bind:  one(boolean, func(c *Config) *bool { return &c.BanPrivate })},
 	{Key: "ignore", Group: GroupClient, Example: "192.0.2.0/24",
-		Usage: "client that is never judged, as address or CIDR; repeatable",
-		bind:  several(cidr, func(c *Config) *[]netip.Prefix { return &c.Ignore })},
+		Usage: "client that is never banned, as address, CIDR or host name (.example.org: and all below it); repeatable",
+		bind:  several(peer, func(c *Config) *[]Peer { return &c.Ignore })},
+	{Key: "resolver", Group: GroupClient, Example: "127.0.0.1:53",
+		Usage: "DNS server for the names of clients; repeatable (default: those of /etc/resolv.conf)",
+		bind:  several(address, func(c *Config) *[]string { return &c.Resolvers })},
 
 	{Key: "mode", Group: GroupJudge, Default: "enforce", Example: "observe", Values: modes,
 		Usage: "enforce: refuse banned clients; observe: judge, count and log only",

@@ -32,6 +32,8 @@ var allowed = map[string][]string{
 	"internal/store":    {"ban"},
 	"internal/live":     {"routes"},
 	"internal/admin":    {"ban", "routes", "internal/app", "internal/metrics", "internal/state"},
+	"internal/hostname": {},
+	"internal/kernel":   {},
 	"internal/layout":   {},
 	"internal/replay":   {"ban", "routes", "internal/clientip", "proxy"},
 	"proxy":             {"ban", "routes", "internal/app", "internal/clientip", "internal/metrics"},

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// zone answers for the names of some clients: their PTR and A records by
+// question, each after its delay.
+type zone map[string]struct {
+	record string
+	delay  time.Duration
+}
+
+// ServeDNS implements dns.Handler.
+func (z zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	m := new(dns.Msg).SetReply(q)
+	answer, ok := z[q.Question[0].Name+" "+dns.TypeToString[q.Question[0].Qtype]]
+	if !ok {
+		m.Rcode = dns.RcodeNameError
+		w.WriteMsg(m)
+		return
+	}
+	rr, err := dns.NewRR(answer.record)
+	if err != nil {
+		m.Rcode = dns.RcodeServerFailure
+	} else {
+		m.Answer = []dns.RR{rr}
+	}
+	timer := time.NewTimer(answer.delay)
+	defer timer.Stop()
+	<-timer.C
+	w.WriteMsg(m)
+}
+
+// set gives a client a PTR record, and the name an address.
+func (z zone) set(client, name, address string, delay time.Duration) {
+	reverse, _ := dns.ReverseAddr(client)
+	for question, record := range map[string]string{
+		reverse + " PTR": fmt.Sprintf("%s 300 PTR %s", reverse, name),
+		name + " A":      fmt.Sprintf("%s 300 A %s", name, address),
+	} {
+		z[question] = struct {
+			record string
+			delay  time.Duration
+		}{record, delay}
+	}
+}
+
+func (z zone) serve(t *testing.T) string {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: conn, Handler: z}
+	ended := make(chan struct{})
+	ready := make(chan struct{})
+	server.NotifyStartedFunc = func() { close(ready) }
+	go func() { defer close(ended); server.ActivateAndServe() }()
+	<-ready
+	t.Cleanup(func() { server.Shutdown(); <-ended })
+	return conn.LocalAddr().String()
+}
+
+// TestIgnoredHostName: a crawler by its confirmed name is never refused, one
+// that only has such a PTR record is, and a name that comes late undoes the
+// block.
+func TestIgnoredHostName(t *testing.T) {
+	z := zone{}
+	z.set("127.0.6.1", "crawl-1.googlebot.test.", "127.0.6.1", 0)
+	z.set("127.0.6.2", "crawl-2.googlebot.test.", "66.249.66.1", 0)
+	z.set("127.0.6.3", "crawl-3.googlebot.test.", "127.0.6.3", 1500*time.Millisecond)
+	d := start(t, example(t, "hello"), "", "app.py", "--ignore", ".googlebot.test", "--resolver", z.serve(t))
+
+	crawler := d.from("127.0.6.1")
+	crawler.want(404, "/.env")
+	for n := range 12 {
+		crawler.want(404, fmt.Sprintf("/gone/%d", n))
+	}
+	crawler.want(200, "/")
+
+	impostor := d.from("127.0.6.2")
+	impostor.want(404, "/.env")
+	n := 0
+	d.await("the impostor is refused", func() bool {
+		n++
+		status, _ := impostor.get(fmt.Sprintf("/backup/%d", n))
+		return status == 403
+	})
+	if n > 10 {
+		t.Errorf("the impostor was served %d probes", n)
+	}
+
+	late := d.from("127.0.6.3")
+	late.want(404, "/.env")
+	late.want(200, "/")
+	asked := time.Now()
+	d.await("patience is over", func() bool { return time.Since(asked) > 2100*time.Millisecond })
+	late.get("/wp-login.php")
+	late.want(403, "/")
+	d.await("the late name undoes the block", func() bool {
+		status, _ := late.get("/")
+		return status == 200
+	})
+	if out := d.out.String(); !strings.Contains(out, "unbanned: the client's host name is on the ignore list") {
+		t.Error("the log does not tell of it")
+	}
+	if bans := d.bans(); !slices.Equal(bans, []string{"127.0.6.2"}) {
+		t.Errorf("banned %v, want the impostor alone", bans)
+	}
+}
