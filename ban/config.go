@@ -75,6 +75,10 @@ type Config struct {
 	// StoreError is told of each failed attempt to save, and called with nil
 	// once saving works again (nil: nobody is told).
 	StoreError func(error)
+	// SharedBan is told of bans that no Outcome has: decided by another engine
+	// with the same store, or here from the evidence of several (nil: nobody is
+	// told). It must neither block nor call the engine.
+	SharedBan func(b Ban, here bool)
 }
 
 // withDefaults returns the configuration with every zero field filled in.
@@ -101,6 +105,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StoreError == nil {
 		c.StoreError = func(error) {}
+	}
+	if c.SharedBan == nil {
+		c.SharedBan = func(Ban, bool) {}
 	}
 	return c
 }

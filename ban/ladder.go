@@ -151,6 +151,7 @@ func (d *dossier) count(now time.Time) int {
 func (d *dossier) block(now time.Time, p *policy, s sums) *Ban {
 	n := d.count(now) + 1
 	now = now.UTC().Round(0)
+	d.tally.absorb()
 	d.spent = d.tally.pieces
 	d.ban = &Ban{
 		Client: d.key.prefix(), Since: now, Until: now.Add(p.bantime(n)), Rule: RuleUnexpected,

@@ -116,7 +116,7 @@ func (e *Engine) Remove(now time.Time, client netip.Prefix) (Ban, bool) {
 	}
 	ban, active := entry.dossier.snapshot(), entry.dossier.banned(now)
 	s.close(entry)
-	s.mark(k, true)
+	s.lift(k)
 	return ban, active
 }
 

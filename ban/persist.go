@@ -29,6 +29,13 @@ type Record struct {
 	Evidence []Piece    `json:"evidence,omitempty"`
 	Spent    []Piece    `json:"spent,omitempty"`
 	More     []Overflow `json:"more,omitempty"`
+	// Others is what other engines with the same store have counted; only a
+	// Shared one fills it in, and Save ignores it.
+	Others Share `json:"others,omitzero"`
+	// Forgotten says of an empty record that nobody ended a ban: there was
+	// no more reason to remember the client, or no room. Other engines may
+	// have one.
+	Forgotten bool `json:"forgotten,omitempty"`
 	// Last is when evidence was last counted.
 	Last time.Time `json:"last"`
 	// Good, Bad, Routes and Sessions are the client's record of good conduct.
@@ -91,7 +98,7 @@ func (e *Engine) restore(p *policy, r Record) {
 	if r.Ban != nil && r.Ban.Observed && !p.Observe {
 		r.Ban, r.Spent = nil, nil // made while nobody was to be refused
 	}
-	if r.Empty() {
+	if r.Empty() && r.Others.Empty() {
 		return
 	}
 	k := keyOf(r.Client)
@@ -113,7 +120,7 @@ func (e *Engine) restore(p *policy, r Record) {
 	entry.merit = merit{good: r.Good, bad: r.Bad, routes: r.Routes, sessions: r.Sessions, seen: uint32(r.Last.Unix())}
 	d := s.open(entry)
 	d.saved = true
-	d.tally, d.spent, d.last = tally{pieces: r.Evidence, more: r.More}, r.Spent, r.Last
+	d.tally, d.spent, d.last = tally{pieces: r.Evidence, more: r.More, others: fromOthers(r.Others)}, r.Spent, r.Last
 	if r.Ban != nil {
 		ban := *r.Ban
 		d.ban, d.refusals, ban.Refusals = &ban, ban.Refusals, 0
@@ -126,6 +133,7 @@ func (e *Engine) restore(p *policy, r Record) {
 type pending struct {
 	key     key
 	urgent  bool
+	lifted  bool
 	network bool
 }
 
@@ -138,13 +146,15 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 	for _, s := range e.shards {
 		s.mu.Lock()
 		for k := range s.urgent {
-			waiting, records = append(waiting, pending{key: k, urgent: true}), append(records, s.record(p, k))
+			waiting = append(waiting, pending{key: k, urgent: true, lifted: s.lifted[k]})
+			records = append(records, s.record(p, k))
 			delete(s.lazy, k)
 		}
 		for k := range s.lazy {
 			lazy, scores = append(lazy, pending{key: k}), append(scores, s.record(p, k))
 		}
 		clear(s.urgent)
+		clear(s.lifted)
 		clear(s.lazy)
 		s.mu.Unlock()
 	}
@@ -154,9 +164,11 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 func (s *shard) record(p *policy, k key) Record {
 	if e := s.table.find(k, s.table.seed.hash(k)); e != nil && e.dossier != nil {
 		e.dossier.saved = true
-		return e.record(p)
+		r := e.record(p)
+		r.Forgotten = r.Empty() && !s.lifted[k]
+		return r
 	}
-	return Record{Client: k.prefix()}
+	return Record{Client: k.prefix(), Forgotten: !s.lifted[k]}
 }
 
 func (n *networks) collect() (waiting []pending, records []Record) {
@@ -183,7 +195,9 @@ func (e *Engine) remark(waiting []pending) {
 		}
 		s, _ := e.shard(w.key)
 		s.mu.Lock()
-		s.mark(w.key, w.urgent)
+		if s.mark(w.key, w.urgent); w.lifted {
+			s.lifted[w.key] = true
+		}
 		s.mu.Unlock()
 	}
 }

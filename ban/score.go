@@ -69,6 +69,9 @@ type Overflow struct {
 type tally struct {
 	pieces []Piece
 	more   []Overflow
+	// others is what other engines with the same store have beyond that; nil
+	// where there is none.
+	others *tally
 }
 
 // sums is what a tally amounts to at one moment.
@@ -95,7 +98,8 @@ func (t *tally) add(p Piece, each bool, findtime time.Duration) bool {
 }
 
 func (t *tally) has(kind Kind, path string) bool {
-	return slices.ContainsFunc(t.pieces, func(p Piece) bool { return p.Kind == kind && p.Path == path })
+	return slices.ContainsFunc(t.pieces, func(p Piece) bool { return p.Kind == kind && p.Path == path }) ||
+		t.others != nil && t.others.has(kind, path)
 }
 
 func (t *tally) overflow(p Piece, findtime time.Duration) {
@@ -117,13 +121,18 @@ func (t *tally) overflow(p Piece, findtime time.Duration) {
 func (t *tally) expire(now time.Time, findtime time.Duration) {
 	t.pieces = slices.DeleteFunc(t.pieces, func(p Piece) bool { return past(p.Time, now, findtime) })
 	t.more = slices.DeleteFunc(t.more, func(o Overflow) bool { return past(o.Start, now, findtime) })
+	if t.others != nil {
+		if t.others.expire(now, findtime); t.others.empty() {
+			t.others = nil
+		}
+	}
 }
 
 // past says whether the time since then is d or more. It allocates nothing
 // and is never true for a time in the future (a clock that was set back).
 func past(then, now time.Time, d time.Duration) bool { return now.Sub(then) >= d }
 
-func (t *tally) empty() bool { return len(t.pieces) == 0 && len(t.more) == 0 }
+func (t *tally) empty() bool { return len(t.pieces) == 0 && len(t.more) == 0 && t.others == nil }
 
 // sums adds up what counts at now, without changing anything.
 func (t *tally) sums(now time.Time, findtime time.Duration) sums {
@@ -147,6 +156,9 @@ func (t *tally) sums(now time.Time, findtime time.Duration) sums {
 			s.soft += o.Soft
 			s.softPaths += o.SoftPaths
 		}
+	}
+	if t.others != nil {
+		return t.plus(s, now, findtime)
 	}
 	return s
 }

@@ -28,6 +28,7 @@ var ErrNotServing = errors.New("ban: nothing is saved: Engine.Serve is not runni
 // saver connects those who decide with the one goroutine that saves.
 type saver struct {
 	kick    chan struct{}
+	retry   chan struct{} // a store that was away is back
 	flushes chan chan error
 	mu      sync.Mutex
 	ended   chan struct{} // closed when Serve returns; nil while none runs
@@ -35,7 +36,7 @@ type saver struct {
 }
 
 func newSaver() *saver {
-	return &saver{kick: make(chan struct{}, 1), flushes: make(chan chan error)}
+	return &saver{kick: make(chan struct{}, 1), retry: make(chan struct{}, 1), flushes: make(chan chan error)}
 }
 
 // wake asks for a save at once.
@@ -79,7 +80,7 @@ func (s *saver) running() chan struct{} {
 // ctx ends: bans and unbans at once, scores at least each second. It returns
 // after a last save, with that one's error. While the store doesn't work, what
 // was to be saved is kept and tried again, less and less often.
-func (e *Engine) Serve(ctx context.Context, st Store) error {
+func (e *Engine) Serve(ctx context.Context, st Store) (err error) {
 	loaded, err := e.saver.begin(st)
 	if err != nil {
 		return err
@@ -90,7 +91,12 @@ func (e *Engine) Serve(ctx context.Context, st Store) error {
 			return err
 		}
 	}
-	w := writer{engine: e, store: st}
+	w := writer{engine: e, store: st, every: saveEvery}
+	if shared, ok := st.(Shared); ok {
+		w.every = sharedEvery
+		stop := e.follow(ctx, shared)
+		defer func() { err = errors.Join(err, stop()) }()
+	}
 	return w.run(ctx)
 }
 
@@ -131,6 +137,7 @@ func (e *Engine) unsaved() error {
 type writer struct {
 	engine *Engine
 	store  Store
+	every  time.Duration
 	// err is the last save's; pause counts the ticks until the next attempt.
 	err      error
 	failures int
@@ -138,7 +145,7 @@ type writer struct {
 }
 
 func (w *writer) run(ctx context.Context) error {
-	tick := time.NewTicker(saveEvery)
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for {
 		select {
@@ -148,6 +155,9 @@ func (w *writer) run(ctx context.Context) error {
 			if w.err == nil {
 				w.save(ctx)
 			}
+		case <-w.engine.saver.retry:
+			w.pause = 0
+			w.save(ctx)
 		case <-tick.C:
 			w.tick(ctx)
 		case reply := <-w.engine.saver.flushes:
@@ -189,6 +199,9 @@ func (w *writer) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
 	defer cancel()
 	w.save(ctx)
+	if errors.Is(w.err, ErrAway) {
+		return nil // the others have what was shared, and it was told
+	}
 	return w.err
 }
 
@@ -201,7 +214,7 @@ func (w *writer) save(ctx context.Context) {
 	}
 	err := w.write(ctx, waiting, records)
 	if err == nil {
-		if w.failures > 0 {
+		if w.failures > 0 && !errors.Is(w.err, ErrAway) {
 			w.engine.policy.Load().StoreError(nil)
 		}
 		w.err, w.failures = nil, 0
@@ -210,7 +223,9 @@ func (w *writer) save(ctx context.Context) {
 	w.err = fmt.Errorf("ban: save: %w", err)
 	w.pause = min(1<<min(w.failures, 10), longestPause)
 	w.failures++
-	w.engine.policy.Load().StoreError(w.err)
+	if !errors.Is(err, ErrAway) {
+		w.engine.policy.Load().StoreError(w.err)
+	}
 }
 
 func (w *writer) write(ctx context.Context, waiting []pending, records []Record) error {

@@ -31,7 +31,9 @@ type shard struct {
 	random uint64
 	// urgent and lazy are the clients to be saved: bans at once, scores later.
 	urgent, lazy map[key]struct{}
-	evicted      int
+	// lifted are those among the urgent whose ban a person ended.
+	lifted  map[key]bool
+	evicted int
 
 	_ [64]byte // keeps neighbours out of this shard's cache lines
 }
@@ -39,7 +41,7 @@ type shard struct {
 func newShard(limit, budget int, s seed) *shard {
 	return &shard{
 		table: table{limit: limit, seed: s}, budget: budget, random: s[0] | 1,
-		urgent: map[key]struct{}{}, lazy: map[key]struct{}{},
+		urgent: map[key]struct{}{}, lazy: map[key]struct{}{}, lifted: map[key]bool{},
 	}
 }
 
@@ -119,21 +121,33 @@ const (
 	sizePiece    = int(unsafe.Sizeof(Piece{})) + 16
 	sizeText     = 16
 	sizeOverflow = int(unsafe.Sizeof(Overflow{}))
+	sizeTally    = int(unsafe.Sizeof(tally{}))
 	sizeGate     = 256
 )
 
 func (d *dossier) size() int {
-	n := sizeDossier + sizePiece*(cap(d.tally.pieces)+cap(d.spent)) + sizeOverflow*cap(d.tally.more)
-	for _, pieces := range [...][]Piece{d.tally.pieces, d.spent} {
-		for i := range pieces {
-			n += pieces[i].size()
-		}
-	}
+	n := sizeDossier + sizePieces(d.spent) + d.tally.size()
 	if d.ban != nil {
 		n += sizeBan
 	}
 	if d.gate != nil {
 		n += sizeGate
+	}
+	return n
+}
+
+func (t *tally) size() int {
+	n := sizePieces(t.pieces) + sizeOverflow*cap(t.more)
+	if t.others != nil {
+		n += sizeTally + t.others.size()
+	}
+	return n
+}
+
+func sizePieces(pieces []Piece) int {
+	n := sizePiece * cap(pieces)
+	for i := range pieces {
+		n += pieces[i].size()
 	}
 	return n
 }

@@ -110,7 +110,7 @@ func (x *Explanation) evidence(now time.Time, p *policy, d *dossier) {
 	for _, piece := range d.spent {
 		x.Evidence = append(x.Evidence, Line{Piece: piece})
 	}
-	for _, piece := range d.tally.pieces {
+	for _, piece := range d.tally.seen() {
 		if !past(piece.Time, now, p.FindTime) {
 			x.Evidence = append(x.Evidence, Line{Piece: piece, Counts: true, Until: piece.Time.Add(p.FindTime)})
 		}

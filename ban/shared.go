@@ -1,0 +1,311 @@
+package ban
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Shared is a Store that several engines use at once. The clocks of their
+// machines should agree within a second or so (NTP does).
+//
+// Its Save keeps of each client what this engine has seen beside what others
+// have, and decides between engines that disagree: of two bans for the same
+// evidence the first one holds, a person's later word overrules.
+type Shared interface {
+	Store
+	// Follow tells f what others have changed since Load, until ctx ends; from
+	// then on Save does too. It returns no error for a store that is away: it
+	// waits for it.
+	Follow(ctx context.Context, f Follower) error
+}
+
+// Follower is an engine as its shared store sees it. Its methods may be called
+// from any goroutine.
+type Follower interface {
+	// Take takes over what others know of a client.
+	Take(now time.Time, n News)
+	// SaveAgain makes the engine save all it knows: the store may have lost it.
+	SaveAgain()
+}
+
+var _ Follower = (*Engine)(nil)
+
+// ErrAway is what Save's error is where a shared store can't be reached and
+// has told so: nobody else needs to.
+var ErrAway = errors.New("the shared store is away")
+
+// Share is the evidence that other engines have of a client.
+type Share struct {
+	Evidence []Piece    `json:"evidence,omitempty"`
+	More     []Overflow `json:"more,omitempty"`
+}
+
+// Empty says that there is none.
+func (s Share) Empty() bool { return len(s.Evidence) == 0 && len(s.More) == 0 }
+
+// News is what a shared store has of a client now.
+type News struct {
+	// Client, Ban, Spent and Others of the record count; the engine's own
+	// evidence is not news.
+	Record
+	// Decided says that others have banned the client, or lifted its ban where
+	// Ban is nil, since this engine knew last. What it holds against the client
+	// is spent, then. Else only Others is new.
+	Decided bool
+}
+
+// sharedEvery is how often evidence is shared: a scanner gets as much further
+// as it can ask in that time.
+const sharedEvery = 100 * time.Millisecond
+
+// mostOthers is how many pieces of others' evidence of a client are remembered
+// whole; of the rest only the weight is.
+const mostOthers = 3 * remembered
+
+// follow runs Follow until the function that it returns is called.
+func (e *Engine) follow(ctx context.Context, st Shared) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- st.Follow(ctx, e) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// SaveAgain implements Follower.
+func (e *Engine) SaveAgain() {
+	e.networks.markAll()
+	for _, s := range e.shards {
+		s.mu.Lock()
+		for _, d := range s.dossiers {
+			s.mark(d.key, d.ban != nil)
+		}
+		s.mu.Unlock()
+	}
+	select {
+	case e.saver.retry <- struct{}{}:
+	default:
+	}
+}
+
+func (n *networks) markAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for k := range n.bans {
+		n.dirty[k] = struct{}{}
+	}
+}
+
+// Take implements Follower. Evidence of several engines can add up to a ban
+// here; it is told to Config.SharedBan, as bans of others are.
+func (e *Engine) Take(now time.Time, n News) {
+	p := e.policy.Load()
+	if !n.Client.IsValid() {
+		return
+	}
+	if n.Ban != nil && n.Ban.Observed && !p.Observe {
+		n.Ban, n.Spent, n.Decided = nil, nil, false // made where nobody is refused
+	}
+	k := keyOf(n.Client)
+	if p.wide(k) {
+		e.takeNetwork(now, p, k, n)
+		return
+	}
+	if b, here := e.take(now, p, k, n); b != nil && now.Before(b.Until) {
+		p.SharedBan(*b, here)
+	}
+}
+
+// take returns the ban that is new by it, and whether it was decided here.
+func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here bool) {
+	standing := p.Standing(n.Client.Addr())
+	s, hash := e.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entry := s.table.find(k, hash)
+	if s.decidedHere(k, entry) || entry == nil && n.Ban == nil && n.Others.Empty() {
+		return nil, false
+	}
+	if entry == nil {
+		if entry = s.track(k, hash, now, n.rank(now)); entry == nil {
+			return nil, false
+		}
+	}
+	if n.Decided {
+		b = s.adopt(now, entry, n)
+	}
+	if entry.dossier == nil && n.Others.Empty() {
+		return b, false
+	}
+	d := s.open(entry)
+	d.tell(p, n.Others)
+	if !d.banned(now) && standing == Bannable {
+		if counted := d.tally.sums(now, p.FindTime); p.blocks(counted, &entry.merit) {
+			b, here = d.block(now, p, counted), true
+			s.mark(k, true)
+			e.wake()
+		}
+	}
+	s.account(d)
+	s.shrink(now)
+	return b, here
+}
+
+// rank is what the news are worth in a full table.
+func (n *News) rank(now time.Time) rank {
+	if n.Ban != nil {
+		return tierBanned | rank(uint32(n.Ban.Until.Unix()))
+	}
+	return tierEvidence | rank(len(n.Others.Evidence))<<32 | rank(uint32(now.Unix()))
+}
+
+// decidedHere says whether a person's word about the client waits to be saved:
+// it is newer than any news.
+func (s *shard) decidedHere(k key, entry *entry) bool {
+	if _, urgent := s.urgent[k]; !urgent {
+		return false
+	}
+	if entry == nil || entry.dossier == nil {
+		return s.lifted[k]
+	}
+	return entry.dossier.ban != nil && entry.dossier.ban.Manual
+}
+
+// adopt makes the decision of others ours. It returns the ban where it is new.
+func (s *shard) adopt(now time.Time, e *entry, n News) *Ban {
+	delete(s.urgent, e.key())
+	delete(s.lazy, e.key())
+	if n.Ban == nil {
+		e.merit.bad = 0
+		if e.dossier != nil {
+			s.close(e)
+		}
+		return nil
+	}
+	d, b := s.open(e), *n.Ban
+	b.Refusals = 0
+	known := d.ban != nil && d.ban.Since.Equal(b.Since)
+	if !known {
+		d.refusals = 0
+	}
+	d.ban, d.spent, d.tally, d.gate = &b, n.Spent, tally{}, nil
+	d.last, d.saved = later(d.last, n.Last), true
+	d.forget(now)
+	s.account(d)
+	if known {
+		return nil
+	}
+	return &b
+}
+
+// tell replaces what the dossier has of others' evidence. A path that both
+// have seen counts once.
+func (d *dossier) tell(p *policy, others Share) {
+	d.tally.others = nil
+	if others.Empty() {
+		return
+	}
+	t := &tally{more: slices.Clone(others.More)}
+	for _, piece := range others.Evidence {
+		d.last = later(d.last, piece.Time)
+		switch distinct := !p.kind(piece.Kind).Each; {
+		case distinct && (d.tally.has(piece.Kind, piece.Path) || t.has(piece.Kind, piece.Path)):
+		case len(t.pieces) < mostOthers:
+			t.pieces = append(t.pieces, piece)
+		default:
+			t.overflow(piece, p.FindTime)
+		}
+	}
+	d.tally.others = t
+}
+
+// takeNetwork takes over what others decided about a network.
+func (e *Engine) takeNetwork(now time.Time, p *policy, k key, n News) {
+	if !n.Decided || e.networks.waits(k) {
+		return
+	}
+	if n.Ban == nil {
+		e.networks.remove(k)
+		return
+	}
+	b := *n.Ban
+	b.Refusals = 0
+	known := e.networks.has(k, b.Since)
+	e.networks.add(k, b)
+	if !known && now.Before(b.Until) {
+		p.SharedBan(b, false)
+	}
+}
+
+// waits says whether the network waits to be saved.
+func (n *networks) waits(k key) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	_, dirty := n.dirty[k]
+	return dirty
+}
+
+// has says whether the network's ban is the one of that moment.
+func (n *networks) has(k key, since time.Time) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	b := n.bans[k]
+	return b != nil && b.ban.Since.Equal(since)
+}
+
+// lift notes that a person ended the client's ban, which is more than that it
+// was forgotten here.
+func (s *shard) lift(k key) {
+	s.mark(k, true)
+	s.lifted[k] = true
+}
+
+// plus adds others' evidence, which has no piece in common with the tally's.
+func (t *tally) plus(s sums, now time.Time, findtime time.Duration) sums {
+	o := t.others.sums(now, findtime)
+	for _, piece := range t.others.pieces {
+		if piece.Soft && !past(piece.Time, now, findtime) && t.hasSoft(piece.Path, now, findtime) {
+			o.softPaths-- // the same path, as another kind
+		}
+	}
+	s.hard += o.hard
+	s.soft += o.soft
+	s.softPaths += max(0, o.softPaths)
+	return s
+}
+
+func (t *tally) hasSoft(path string, now time.Time, findtime time.Duration) bool {
+	return slices.ContainsFunc(t.pieces, func(p Piece) bool {
+		return p.Soft && p.Path == path && !past(p.Time, now, findtime)
+	})
+}
+
+// absorb makes others' evidence the tally's own, in the order of time, when it
+// has led to a ban.
+func (t *tally) absorb() {
+	if t.others == nil {
+		return
+	}
+	t.pieces = append(t.pieces, t.others.pieces...)
+	slices.SortStableFunc(t.pieces, func(a, b Piece) int { return a.Time.Compare(b.Time) })
+	t.others = nil
+}
+
+// seen are the pieces of the tally, then those of others.
+func (t *tally) seen() []Piece {
+	if t.others == nil {
+		return t.pieces
+	}
+	return slices.Concat(t.pieces, t.others.pieces)
+}
+
+// fromOthers makes a tally of what a store has of other engines.
+func fromOthers(s Share) *tally {
+	if s.Empty() {
+		return nil
+	}
+	return &tally{pieces: s.Evidence, more: s.More}
+}
