@@ -91,6 +91,9 @@ func (h *Handler) observe(x *exchange) {
 		Status: x.status,
 		Route:  x.route(),
 	}
+	if x.asked {
+		o.Session = h.sessions.observe(x.start, o.Client, r.Header, x.Header()["Set-Cookie"], o.Found)
+	}
 	if kind := h.kind(x, said); kind != "" {
 		h.Metrics.Evidence(string(kind))
 		o.Evidence = &ban.Evidence{

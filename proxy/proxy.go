@@ -83,6 +83,7 @@ type Handler struct {
 	literals literals
 	pending  pending
 	told     told
+	sessions *sessions
 	pages    pages
 	tarpit   chan struct{}
 	ended    context.Context // has ended: asks without waiting
@@ -111,6 +112,7 @@ func New(c Config) (*Handler, error) {
 		Config:   c,
 		hosts:    hostSet(c.Hosts),
 		ids:      newIDSource(),
+		sessions: newSessions(),
 		warnings: onceLog{log: c.Log},
 		tarpit:   make(chan struct{}, maxTarpits),
 	}
