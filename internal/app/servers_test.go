@@ -106,7 +106,7 @@ func TestServers(t *testing.T) {
 func checkLeaks(t *testing.T, r *running) {
 	t.Helper()
 	got := r.get("/environ")
-	for _, secret := range []string{r.secrets.request, r.secrets.response, "F2B", hookVariable, "flask2ban-", "GUNICORN_FD", "UVICORN_FD"} {
+	for _, secret := range []string{r.secrets.request, r.secrets.response, "F2B-", hookVariable, "flask2ban-", "GUNICORN_FD", "UVICORN_FD"} {
 		if strings.Contains(strings.ToUpper(got.body), strings.ToUpper(strings.ReplaceAll(secret, "-", "_"))) || strings.Contains(got.body, secret) {
 			t.Errorf("the app sees %q in %s", secret, got.body)
 		}
