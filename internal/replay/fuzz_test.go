@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/clientip"
 )
 
@@ -132,10 +133,11 @@ func FuzzReplay(f *testing.F) {
 	f.Add(hostile(), true)
 	f.Add(nginxLine+"\n"+caddyLine+"\n\n"+combinedLine, false)
 	f.Add("\x1f\x8b", true)
+	table, clients := site(f, "/", "/user/<name>"), resolver(f, clientip.Config{})
 	f.Fuzz(func(t *testing.T, text string, learn bool) {
-		c := Config{Logs: []string{"-"}, Stdin: strings.NewReader(text), Clients: resolver(t, clientip.Config{})}
+		c := Config{Logs: []string{"-"}, Stdin: strings.NewReader(text), Clients: clients, Setting: Setting{Engine: ban.Config{MaxClients: 1000}}}
 		if !learn {
-			c.Table = site(t, "/", "/user/<name>")
+			c.Table = table
 		}
 		r, err := Run(t.Context(), c)
 		if err != nil {

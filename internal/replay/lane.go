@@ -59,7 +59,7 @@ func newLane(s Setting, table Table, clients *clientip.Resolver) (*lane, error) 
 	return &lane{
 		name: s.Name, engine: engine, weights: weightsOf(c), table: table, clients: clients,
 		first: math.MaxInt64, tally: newTally(), used: map[*routes.Route]int{},
-		evidence: map[ban.Kind]int{}, soft: softWatch{seed: maphash.MakeSeed()}, literals: literals{seed: maphash.MakeSeed()},
+		evidence: map[ban.Kind]int{}, soft: newSoftWatch(), literals: literals{seed: maphash.MakeSeed()},
 	}, nil
 }
 

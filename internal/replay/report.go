@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -258,8 +257,8 @@ func (r *run) notes(l *lane) []string {
 		n.table(r.Table)
 	}
 	n.add(l.gaps*2 > l.requests, "%d of %d requests were answered though the table lacks them: is this the log of another app?", l.gaps, l.requests)
-	for status := range l.soft.random {
-		n.add(status != http.StatusNotFound && l.soft.knows(status), "Unknown paths get %d here: such answers say nothing of a path, and were taken for nothing.", status)
+	for _, status := range l.soft.known() {
+		n.add(true, "Unknown paths get %d here: such answers say nothing of a path, and were taken for nothing.", status)
 	}
 	n.add(l.clock.backward > 0, "The log's time went back %d times by more than %v; it was followed.", l.clock.backward, slack)
 	n.add(len(l.literals.done) > 0, "%d paths were answered that the table lacks; after %d clients they counted as the app's.", len(l.literals.done), learnClients)
@@ -326,11 +325,6 @@ func (t *tally) requestsOf(s ban.Standing) int {
 		}
 	}
 	return n
-}
-
-// knows says that a status is what unknown paths get.
-func (w *softWatch) knows(status int) bool {
-	return soft(w.listed[status].n, w.listed[404].n) || soft(w.random[status].n, w.random[404].n)
 }
 
 // rate is in lines a second.

@@ -3,6 +3,7 @@ package replay
 import (
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/flask2ban/flask2ban/routes"
@@ -18,9 +19,31 @@ import (
 // paths get. The risk is an app whose real paths look random and that the
 // table lacks; silence about them is the lenient side.
 type softWatch struct {
-	seed   maphash.Seed
-	listed [600]pathSketch // by status
-	random [600]pathSketch
+	seed           maphash.Seed
+	listed, random sketches
+}
+
+// sketches count paths by the status that they got.
+type sketches map[int]*pathSketch
+
+func (s sketches) n(status int) int {
+	if p := s[status]; p != nil {
+		return p.n
+	}
+	return 0
+}
+
+func (s sketches) add(status int, hash uint64) {
+	p := s[status]
+	if p == nil {
+		p = new(pathSketch)
+		s[status] = p
+	}
+	p.add(hash)
+}
+
+func newSoftWatch() softWatch {
+	return softWatch{seed: maphash.MakeSeed(), listed: sketches{}, random: sketches{}}
 }
 
 const (
@@ -51,19 +74,34 @@ func (p *pathSketch) add(hash uint64) {
 // silent notes the answer to a path that the table lacks, and says whether
 // answers like it say nothing.
 func (w *softWatch) silent(kind routes.Kind, target string, status int) bool {
-	by := &w.random
+	by := w.random
 	switch {
 	case status < 200 || status >= 400 && status != http.StatusNotFound:
 		return false
 	case kind == routes.Honeypath:
-		by = &w.listed
+		by = w.listed
 	case kind != routes.UnexpectedPath:
 		return false
 	case !looksRandom(target):
-		return soft(w.listed[status].n+w.random[status].n, w.listed[404].n+w.random[404].n) && status != http.StatusNotFound
+		return status != http.StatusNotFound &&
+			soft(w.listed.n(status)+w.random.n(status), w.listed.n(http.StatusNotFound)+w.random.n(http.StatusNotFound))
 	}
-	by[status].add(maphash.String(w.seed, routes.Path(target)))
-	return status != http.StatusNotFound && soft(by[status].n, by[404].n)
+	by.add(status, maphash.String(w.seed, routes.Path(target)))
+	return status != http.StatusNotFound && soft(by.n(status), by.n(http.StatusNotFound))
+}
+
+// known are the statuses, 404 aside, that unknown paths get.
+func (w *softWatch) known() []int {
+	var out []int
+	for _, by := range []sketches{w.listed, w.random} {
+		for status := range by {
+			if status != http.StatusNotFound && soft(by.n(status), by.n(http.StatusNotFound)) && !slices.Contains(out, status) {
+				out = append(out, status)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func soft(got, lacking int) bool { return got >= softEnough && got >= softShare*lacking }
