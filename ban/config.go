@@ -67,6 +67,11 @@ type Config struct {
 	// IPv4Bits and IPv6Bits are the prefix lengths that make one client (32
 	// and 64). Bans of longer prefixes are widened to them.
 	IPv4Bits, IPv6Bits int
+	// Rules are the policy rules, in their order.
+	Rules []Rule
+	// Hosts knows the clients' names for rules that name hosts (nil: nobody
+	// has a name). It is called from many goroutines.
+	Hosts Hosts
 	// Standing says who can be banned (nil: everyone). It is called seldom,
 	// from many goroutines, and must neither block nor call the engine.
 	Standing func(netip.Addr) Standing
@@ -99,6 +104,9 @@ func (c Config) withDefaults() Config {
 	fill(&c.IPv6Bits, 64)
 	if c.Standing == nil {
 		c.Standing = func(netip.Addr) Standing { return Bannable }
+	}
+	if c.Hosts == nil {
+		c.Hosts = noHosts{}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64
@@ -146,6 +154,9 @@ func (c Config) validate() error {
 		if !(weight >= 0) {
 			errs = append(errs, fmt.Errorf("weight %v of evidence %q: must be 0 or more", weight, kind))
 		}
+	}
+	if err := validateRules(c.Rules); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -10,6 +10,9 @@ type Request struct {
 	// Client is who asks, masked to the prefix that stands for one client.
 	// Requests of an invalid prefix are always admitted.
 	Client netip.Prefix
+	// Addr is the client's own address, for rules that name peers; the zero
+	// Addr means the first of Client.
+	Addr netip.Addr
 	// Known says that the route table has this URL.
 	Known bool
 	// Route is the pattern matched, empty where there is none.
@@ -128,8 +131,12 @@ type Decision struct {
 	RetryAfter time.Duration
 	// Refusals counts the refusals of this ban, this one included.
 	Refusals int
-	// Limit is the throttle's state, zero where none was asked.
+	// Limit is the state of the throttle that was the closest to refusing, zero
+	// where none was asked or it only observes.
 	Limit Limit
+	// Banned is the ban that this very request led to, nil for none: it asked
+	// for a trap. It must not be changed.
+	Banned *Ban
 
 	ticket *ticket
 }
@@ -141,6 +148,9 @@ func (d Decision) Refused() bool { return d.Action == Refuse }
 // answered.
 type Observation struct {
 	Client netip.Prefix
+	// Addr is the client's own address, for rules that name peers; the zero
+	// Addr means the first of Client.
+	Addr netip.Addr
 	// Known says that the route table has the URL, Found that the app's own
 	// routing found it. Only found requests make a good record.
 	Known, Found bool
@@ -148,12 +158,17 @@ type Observation struct {
 	Status int
 	// Route is the pattern matched; good records need more than one.
 	Route string
+	// Method is the request's, for rules; empty means that of Evidence.
+	Method string
 	// Session identifies the session cookie that the request carried and that
 	// the app had issued through us; 0 for none. Many of them behind one
 	// address make it a shared one.
 	Session uint64
 	// Evidence is the offence seen, nil for none.
 	Evidence *Evidence
+
+	// pending says that the client may turn out to be on a rule's ignore list.
+	pending bool
 }
 
 // Outcome is what an observation changed.
@@ -161,6 +176,8 @@ type Outcome struct {
 	// Banned is the ban that this observation led to, nil for none. It must
 	// not be changed.
 	Banned *Ban
+	// Noted is the ban that it would have led to by a rule that only observes.
+	Noted *Ban
 	// Suspect says that the client is a suspect now.
 	Suspect bool
 	// Counted says that the evidence added to the score: it was distinct, of

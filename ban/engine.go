@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,8 +15,12 @@ type Engine struct {
 	shards   []*shard
 	seed     seed
 	networks networks
-	waiting  atomic.Int32 // requests held by throttles
+	states   *states
+	waiters  waiters
 	saver    *saver
+
+	configuring sync.Mutex // guards lastRule, and one Configure from another
+	lastRule    uint32     // the last id given to a rule
 }
 
 // New makes an engine. Its errors name the fields that can't be.
@@ -33,7 +38,9 @@ func New(c Config) (*Engine, error) {
 		limit := c.MaxClients*(i+1)/n - c.MaxClients*i/n
 		e.shards = append(e.shards, newShard(limit, max(limit*dossierBytes, smallestBudget), e.seed))
 	}
-	e.policy.Store(newPolicy(c))
+	e.states = newStates(e.seed, min(maxStates, max(c.MaxClients, stateShards)))
+	e.waiters.n = map[key]int{}
+	e.policy.Store(newPolicy(c, newRuleset(c, nil, &e.lastRule)))
 	e.saver = newSaver()
 	return e, nil
 }
@@ -41,14 +48,16 @@ func New(c Config) (*Engine, error) {
 // smallestBudget, in bytes, is room for a few dossiers in a very small engine.
 const smallestBudget = 64 << 10
 
-// Configure replaces the configuration. Bans, scores and records stay;
-// MaxClients is ignored.
+// Configure replaces the configuration. Bans, scores and records stay, and the
+// counters of rules that are the same; MaxClients is ignored.
 func (e *Engine) Configure(c Config) error {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
 		return fmt.Errorf("ban: %w", err)
 	}
-	e.policy.Store(newPolicy(c))
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	e.policy.Store(newPolicy(c, newRuleset(c, e.policy.Load().rules, &e.lastRule)))
 	return nil
 }
 
@@ -58,12 +67,21 @@ func (e *Engine) shard(k key) (*shard, uint64) {
 }
 
 // Admit decides about a request before it is served. Clients with nothing
-// against them cost one look-up.
+// against them cost one look-up, and two or three more where there are rules.
+// Call Done for each Decision once the request has ended.
 func (e *Engine) Admit(now time.Time, r Request) Decision {
 	if !r.Client.IsValid() {
 		return Decision{Class: Normal}
 	}
 	p := e.policy.Load()
+	if len(p.rules.rules) > 0 {
+		return e.admitByRules(now, p, r)
+	}
+	return e.judge(now, p, r)
+}
+
+// judge decides by what is held against the client, whatever rules say.
+func (e *Engine) judge(now time.Time, p *policy, r Request) Decision {
 	k := keyOf(r.Client)
 	if n := e.networks.find(k, now); n != nil && p.Standing(r.Client.Addr()) == Bannable {
 		return p.refuse(now, &n.ban, int(n.refusals.Add(1)))
@@ -108,7 +126,7 @@ func (e *Engine) admitOffender(now time.Time, p *policy, s *shard, entry *entry,
 		d.gate = newGate(p)
 		s.account(d)
 	}
-	return e.throttle(now, p, d.gate, r.Known)
+	return e.throttle(now, p, d, r.Known)
 }
 
 // refuse is the decision that a ban in force leads to.
@@ -117,7 +135,9 @@ func (p *policy) refuse(now time.Time, b *Ban, refusals int) Decision {
 		Class: Suspect, Penalty: b.Penalty, Rule: b.Rule, Reason: b.Reason, Until: b.Until,
 		RetryAfter: wholeSeconds(b.Until.Sub(now)), Refusals: refusals,
 	}
-	if p.Observe || b.Observed {
+	observing := p.Observe || b.Observed
+	p.rules.record(b.Rule).count(observing)
+	if observing {
 		d.Class, d.Observed = Normal, true
 		return d
 	}
@@ -131,6 +151,24 @@ func (e *Engine) Observe(now time.Time, o Observation) Outcome {
 	if !o.Client.IsValid() {
 		return Outcome{}
 	}
+	p := e.policy.Load()
+	if len(p.rules.observed) == 0 {
+		return e.weigh(now, o)
+	}
+	q := p.rules.observation(&o, o.address())
+	ignored, pending := q.ignored(true, true)
+	if ignored {
+		o.Evidence = nil
+		return e.weigh(now, o)
+	}
+	o.pending = pending
+	out := e.weigh(now, o)
+	e.observeByRules(now, p, &q, &o, &out)
+	return out
+}
+
+// weigh notes an observation in the client's record, whatever rules say.
+func (e *Engine) weigh(now time.Time, o Observation) Outcome {
 	if o.Evidence == nil {
 		return e.praise(now, o)
 	}
@@ -171,6 +209,9 @@ func (e *Engine) accuse(now time.Time, o Observation) Outcome {
 		return e.praise(now, o)
 	}
 	standing := p.Standing(o.Client.Addr())
+	if o.pending && standing == Bannable {
+		standing = SuspectOnly
+	}
 	k := keyOf(o.Client)
 	s, hash := e.shard(k)
 	s.mu.Lock()
@@ -184,6 +225,7 @@ func (e *Engine) accuse(now time.Time, o Observation) Outcome {
 		return Outcome{}
 	}
 	out := e.count(now, p, s, entry, kind, o.Evidence, standing)
+	out.Spared = out.Spared && !o.pending
 	s.account(d)
 	s.shrink(now)
 	return out

@@ -26,10 +26,11 @@ const (
 type policy struct {
 	Config
 	kinds map[Kind]KindInfo
+	rules *ruleset
 }
 
-func newPolicy(c Config) *policy {
-	p := &policy{Config: c, kinds: make(map[Kind]KindInfo, len(kinds))}
+func newPolicy(c Config, rules *ruleset) *policy {
+	p := &policy{Config: c, kinds: make(map[Kind]KindInfo, len(kinds)), rules: rules}
 	for _, k := range kinds {
 		if k.Decisive {
 			k.Weight = c.MaxRetry
@@ -149,13 +150,30 @@ func (d *dossier) count(now time.Time) int {
 
 // block begins the next ban of the client, for the evidence in its tally.
 func (d *dossier) block(now time.Time, p *policy, s sums) *Ban {
+	d.tally.absorb()
+	p.rules.records[RuleUnexpected].bans.Add(1)
+	return d.begin(now, p, verdict{rule: RuleUnexpected, reason: reason(d.tally.pieces, s, p.FindTime), penalty: p.Penalty})
+}
+
+// verdict is what a ban is for; a bantime of 0 means the ladder's.
+type verdict struct {
+	rule, reason string
+	penalty      Penalty
+	bantime      time.Duration
+}
+
+// begin begins the next ban of the client.
+func (d *dossier) begin(now time.Time, p *policy, v verdict) *Ban {
 	n := d.count(now) + 1
 	now = now.UTC().Round(0)
+	if v.bantime == 0 {
+		v.bantime = p.bantime(n)
+	}
 	d.tally.absorb()
 	d.spent = d.tally.pieces
 	d.ban = &Ban{
-		Client: d.key.prefix(), Since: now, Until: now.Add(p.bantime(n)), Rule: RuleUnexpected,
-		Reason: reason(d.tally.pieces, s, p.FindTime), Penalty: p.Penalty, Count: n, Observed: p.Observe,
+		Client: d.key.prefix(), Since: now, Until: now.Add(v.bantime), Rule: v.rule,
+		Reason: v.reason, Penalty: v.penalty, Count: n, Observed: p.Observe,
 	}
 	d.tally, d.refusals, d.gate = tally{}, 0, nil
 	return d.ban

@@ -16,6 +16,8 @@ type Stats struct {
 	Evicted int `json:"evicted"`
 	// Unsaved is how many records wait to be saved.
 	Unsaved int `json:"unsaved"`
+	// States are the counters and throttles of policy rules.
+	States int `json:"states"`
 	// Bytes is an estimate of the memory taken.
 	Bytes int `json:"bytes"`
 }
@@ -23,12 +25,13 @@ type Stats struct {
 // Stats counts; it looks at every dossier, so call it no more than each second.
 func (e *Engine) Stats(now time.Time) Stats {
 	p := e.policy.Load()
-	stats := Stats{Waiting: int(e.waiting.Load()), Banned: len(e.networks.all(now))}
+	stats := Stats{Waiting: e.waiters.all(), Banned: len(e.networks.all(now)), States: e.states.len()}
 	for _, s := range e.shards {
 		s.mu.Lock()
 		s.stats(now, p, &stats)
 		s.mu.Unlock()
 	}
+	stats.Bytes += stats.States * sizeState
 	return stats
 }
 
@@ -53,6 +56,8 @@ func (s *shard) stats(now time.Time, p *policy, stats *Stats) {
 // every minute or so; nothing depends on it but memory.
 func (e *Engine) Expire(now time.Time) {
 	p := e.policy.Load()
+	e.states.expire(now, p.rules.findtimes())
+	e.absolve(now, p)
 	for _, k := range e.networks.ended(now) {
 		if _, ok := e.networks.remove(k); ok {
 			e.networks.mark(k)
@@ -91,7 +96,7 @@ func (s *shard) expire(now time.Time, p *policy) {
 func (d *dossier) over(now time.Time, p *policy) bool {
 	d.tally.expire(now, p.FindTime)
 	d.forget(now)
-	if d.gate != nil && d.gate.waiters.Load() == 0 && !p.suspects(d.tally.sums(now, p.FindTime)) {
+	if d.gate != nil && !p.suspects(d.tally.sums(now, p.FindTime)) {
 		d.gate = nil
 	}
 	return d.ban == nil && d.tally.empty() && d.gate == nil

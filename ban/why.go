@@ -48,6 +48,9 @@ type Explanation struct {
 	Good   int  `json:"good"`
 	Bad    int  `json:"bad"`
 	Shared bool `json:"shared,omitempty"`
+	// Rules are the policy rules that name the client, or have counted what it
+	// did.
+	Rules []RuleLine `json:"rules,omitempty"`
 	// Undo is the command that lifts the ban or sets the score to zero.
 	Undo string `json:"undo,omitempty"`
 }
@@ -76,6 +79,7 @@ func (e *Engine) Why(now time.Time, client netip.Prefix) Explanation {
 		ban := n.snapshot()
 		x.Ban, x.Expires = &ban, later(x.Expires, ban.Until)
 	}
+	x.Rules = e.lines(now, p, k, client.Addr())
 	x.conclude(p, now)
 	return x
 }
