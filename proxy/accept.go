@@ -59,7 +59,7 @@ func (h *Handler) RefusePeer(peer netip.Addr) bool {
 	if !h.told.has(peer, now) {
 		return false
 	}
-	b, ok := h.Engine.Banned(now, peer)
+	b, ok := h.Engine.AtAccept(now, peer)
 	if !ok {
 		h.told.remove(peer)
 		return false
@@ -70,7 +70,11 @@ func (h *Handler) RefusePeer(peer netip.Addr) bool {
 
 // tell notes a refusal: after enough of them the peer has been told.
 func (h *Handler) tell(x *exchange) {
+	until := x.decision.Until
+	if until.IsZero() { // a rule's block has no end
+		until = x.start.Add(x.decision.RetryAfter)
+	}
 	if x.identity.Direct && x.decision.Refusals >= explained {
-		h.told.add(x.identity.Peer, x.start, x.decision.Until)
+		h.told.add(x.identity.Peer, x.start, until)
 	}
 }

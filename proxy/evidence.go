@@ -86,6 +86,8 @@ func (h *Handler) observe(x *exchange) {
 	r, said := x.request, x.testimony()
 	o := ban.Observation{
 		Client: x.identity.Client,
+		Addr:   x.identity.Addr,
+		Method: r.Method,
 		Known:  x.known() || said == Has,
 		Found:  said == Has,
 		Status: x.status,
@@ -111,6 +113,9 @@ func (h *Handler) observe(x *exchange) {
 	out := h.Engine.Observe(x.start, o)
 	if out.Spared {
 		h.warnings.warn("spared:"+x.identity.Peer.String(), h.Clients.Warning(x.identity.Peer)) // empty: its name is looked up
+	}
+	if b := out.Noted; b != nil {
+		h.Log.Info("would be banned: the rule only observes", "client", b.Client, "rule", b.Rule, "reason", b.Reason)
 	}
 	if out.Banned != nil {
 		h.banned(x, out.Banned)

@@ -29,17 +29,18 @@ var errRefused = io.EOF
 //
 // It must stand outside of the refusal at accept, which judges the TCP peer:
 // an announced client is refused here, after its header was read.
-func headed(l net.Listener, trusted, refuse func(netip.Addr) bool) net.Listener {
+func headed(l net.Listener, trusted, refuse func(netip.Addr) bool, connect connectFunc) net.Listener {
 	if trusted == nil {
 		return l
 	}
-	return &headedListener{Listener: l, trusted: trusted, refuse: refuse, timeout: headedTimeout}
+	return &headedListener{Listener: l, trusted: trusted, refuse: refuse, connect: connect, timeout: headedTimeout}
 }
 
 type headedListener struct {
 	net.Listener
 	trusted func(netip.Addr) bool
 	refuse  func(netip.Addr) bool // nil refuses nobody
+	connect connectFunc           // nil counts nothing
 	timeout time.Duration
 }
 
@@ -65,6 +66,7 @@ type headedConn struct {
 	reader   *bufio.Reader // what was read with the header; nil when used up
 	remote   net.Addr
 	err      error // why nothing of the connection can be used
+	lease    lease // what rules count of it
 }
 
 // RemoteAddr implements net.Conn. The first call of it, or of Read or Write,
@@ -101,12 +103,22 @@ func (c *headedConn) Write(p []byte) (int, error) {
 // begin reads the header and judges whom it names.
 func (c *headedConn) begin() {
 	c.err = c.readHeader()
-	if c.err == nil && c.listener.refuse != nil && c.listener.refuse(addrOf(c.remote)) {
-		c.err = errRefused
+	if c.err == nil {
+		release, refused := take(addrOf(c.remote), c.listener.refuse, c.listener.connect)
+		if refused {
+			c.err = errRefused
+		}
+		c.lease.hold(release)
 	}
 	if c.err != nil {
 		c.Conn.Close()
 	}
+}
+
+// Close implements net.Conn.
+func (c *headedConn) Close() error {
+	c.lease.end()
+	return c.Conn.Close()
 }
 
 // readHeader takes the header's address over. A connection without a header is

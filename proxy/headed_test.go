@@ -28,7 +28,7 @@ func headedServer(t *testing.T, timeout time.Duration, refused ...string) net.Ad
 	}
 	trusted := netip.MustParsePrefix("127.0.0.0/24")
 	refuse := func(a netip.Addr) bool { return slices.Contains(refused, a.String()) }
-	h := headed(refusing(l, refuse), trusted.Contains, refuse)
+	h := headed(refusing(l, refuse, nil), trusted.Contains, refuse, nil)
 	h.(*headedListener).timeout = timeout
 	srv := &http.Server{
 		ReadHeaderTimeout: time.Second,

@@ -27,6 +27,9 @@ const (
 func (h *Handler) refuse(x *exchange) {
 	d := x.decision
 	h.Metrics.Refused(string(d.Penalty), d.Rule)
+	if d.Banned != nil {
+		h.banned(x, d.Banned)
+	}
 	serve, ok := penalties[d.Penalty]
 	if !ok {
 		serve = (*Handler).reject
@@ -96,7 +99,7 @@ func (h *Handler) tarry(x *exchange) {
 // retryAfter writes the header in whole seconds, at least 1 (RFC 9110
 // 10.2.3).
 func retryAfter(w http.ResponseWriter, d time.Duration) {
-	seconds := max(1, int64((d+time.Second-1)/time.Second))
+	seconds := wholeSeconds(d)
 	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 }
 

@@ -135,10 +135,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	x.decision = h.Engine.Admit(x.start, ban.Request{
 		Client: x.identity.Client,
+		Addr:   x.identity.Addr,
 		Known:  x.known(),
 		Route:  x.route(),
 		Method: r.Method,
 	})
+	limited(w.Header(), x.decision.Limit)
 	switch {
 	case x.decision.Refused():
 		h.refuse(x)
@@ -167,6 +169,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
 // when the answer broke off.
 func (h *Handler) end(x *exchange) {
 	h.observe(x)
+	h.Engine.Done(x.decision)
 	x.unpend()
 	h.Metrics.InFlight(-1)
 	elapsed := h.Now().Sub(x.start)

@@ -32,6 +32,11 @@ type ServerConfig struct {
 	// RefusePeer says whether a connection from this address is closed
 	// before a byte of it is read; nil means never. It must be fast.
 	RefusePeer func(netip.Addr) bool
+	// Connect counts a connection that RefusePeer let in, of a peer or of the
+	// client that it announced, and says whether a rule refuses it. release,
+	// where it isn't nil, is called when the connection is closed. A nil
+	// Connect counts nothing.
+	Connect func(netip.Addr) (release func(), refused bool)
 	// ProxyProtocol says whose PROXY protocol headers are believed; nil
 	// means nobody's. RefusePeer is then asked of the address announced too.
 	ProxyProtocol func(netip.Addr) bool
@@ -69,7 +74,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 			s.Close()
 			return nil, listenError(addr, err)
 		}
-		s.listeners = append(s.listeners, headed(refusing(l, c.RefusePeer), c.ProxyProtocol, c.RefusePeer))
+		s.listeners = append(s.listeners, headed(refusing(l, c.RefusePeer, c.Connect), c.ProxyProtocol, c.RefusePeer, c.Connect))
 	}
 	return s, nil
 }
@@ -153,17 +158,35 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// refusing closes connections of refused peers as they are accepted.
-func refusing(l net.Listener, refuse func(netip.Addr) bool) net.Listener {
-	if refuse == nil {
+// refusing closes connections of refused peers as they are accepted, and has
+// the others counted. Both functions may be nil.
+func refusing(l net.Listener, refuse func(netip.Addr) bool, connect connectFunc) net.Listener {
+	if refuse == nil && connect == nil {
 		return l
 	}
-	return &refusingListener{Listener: l, refuse: refuse}
+	return &refusingListener{Listener: l, refuse: refuse, connect: connect}
+}
+
+// connectFunc is ServerConfig.Connect.
+type connectFunc func(netip.Addr) (release func(), refused bool)
+
+// take asks both questions about a new connection.
+func take(peer netip.Addr, refuse func(netip.Addr) bool, connect connectFunc) (release func(), refused bool) {
+	switch {
+	case !peer.IsValid():
+		return nil, false
+	case refuse != nil && refuse(peer):
+		return nil, true
+	case connect != nil:
+		return connect(peer)
+	}
+	return nil, false
 }
 
 type refusingListener struct {
 	net.Listener
-	refuse func(netip.Addr) bool
+	refuse  func(netip.Addr) bool
+	connect connectFunc
 }
 
 // Accept implements net.Listener.
@@ -173,8 +196,8 @@ func (l *refusingListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if peer := addrOf(conn.RemoteAddr()); !peer.IsValid() || !l.refuse(peer) {
-			return conn, nil
+		if release, refused := take(addrOf(conn.RemoteAddr()), l.refuse, l.connect); !refused {
+			return metered(conn, release), nil
 		}
 		conn.Close()
 	}

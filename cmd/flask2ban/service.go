@@ -234,6 +234,7 @@ func (s *service) openFront(context.Context) error {
 		IdleTimeout:       s.config.IdleTimeout,
 		StopTimeout:       s.config.StopTimeout,
 		RefusePeer:        handler.RefusePeer,
+		Connect:           handler.Connect,
 		ProxyProtocol:     s.announcers(),
 		Log:               s.log,
 	}, handler)
