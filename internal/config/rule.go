@@ -15,12 +15,13 @@ type Rule struct {
 	// Match says which requests it is about.
 	Match Match
 	// MaxRetry matches within FindTime bring the action about; 0 means at
-	// once.
-	MaxRetry float64
+	// once, and the configuration's findtime.
+	MaxRetry int
 	FindTime time.Duration
 	// Action is block, throttle, priority or ignore.
 	Action string
-	// BanTime is a block's length; 0 means the ladder's.
+	// BanTime is a block's length; 0 means the ladder's, or that nobody is
+	// banned where the block is about requests and not about what came of them.
 	BanTime time.Duration
 	// Penalty is what refused requests get: reject, too_many, drop, tarpit.
 	Penalty string
@@ -31,6 +32,9 @@ type Rule struct {
 	// ConnectionRate the new connections a second.
 	Connections, InFlight int
 	ConnectionRate        float64
+	// Per is what shares these limits: client (also where it is empty), rule or
+	// route.
+	Per string
 	// Class is the queue's: high, normal or low.
 	Class string
 	// Observe decides, counts and logs, but does not apply (mode: observe).
@@ -59,6 +63,9 @@ type Peer struct {
 
 // StatusRange is one status, or all of one class: both ends are included.
 type StatusRange struct{ From, To int }
+
+// ofAnswer says that the match depends on what a request is answered.
+func (m Match) ofAnswer() bool { return len(m.Evidence)+len(m.Status) > 0 }
 
 // empty says that the match is everything.
 func (m Match) empty() bool {

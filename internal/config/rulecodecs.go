@@ -14,7 +14,7 @@ var (
 )
 
 // reservedRules are the built-in rules' names.
-var reservedRules = map[string]bool{"unexpected": true, "suspect": true, "manual": true}
+var reservedRules = map[string]bool{"unexpected": true, "suspect": true, "operator": true}
 
 // checkRuleName takes what is a metric's label, a log's value and a word on a
 // command line.

@@ -13,13 +13,14 @@ var (
 	actions   = []string{"block", "throttle", "priority", "ignore"}
 	penalties = []string{"reject", "too_many", "drop", "tarpit"}
 	classes   = []string{"high", "normal", "low"}
+	scopes    = []string{"client", "rule", "route"}
 )
 
 // ruleFields are the keys of one rule.
 var ruleFields = []field[Rule]{
 	{"name", one(ruleName, func(r *Rule) *string { return &r.Name })},
 	{"match", matches{}},
-	{"maxretry", one(number(0.5, 1e6), func(r *Rule) *float64 { return &r.MaxRetry })},
+	{"maxretry", one(integer(1, 1e6), func(r *Rule) *int { return &r.MaxRetry })},
 	{"findtime", one(duration(time.Second), func(r *Rule) *time.Duration { return &r.FindTime })},
 	{"action", one(choice(actions...), func(r *Rule) *string { return &r.Action })},
 	{"bantime", one(duration(time.Second), func(r *Rule) *time.Duration { return &r.BanTime })},
@@ -29,6 +30,7 @@ var ruleFields = []field[Rule]{
 	{"connections", one(integer(1, 1e6), func(r *Rule) *int { return &r.Connections })},
 	{"connection_rate", one(rate, func(r *Rule) *float64 { return &r.ConnectionRate })},
 	{"in_flight", one(integer(1, 1e6), func(r *Rule) *int { return &r.InFlight })},
+	{"per", one(choice(scopes...), func(r *Rule) *string { return &r.Per })},
 	{"class", one(choice(classes...), func(r *Rule) *string { return &r.Class })},
 	{"mode", one(flagWords("enforce", "observe"), func(r *Rule) *bool { return &r.Observe })},
 }
@@ -38,7 +40,7 @@ var ruleFields = []field[Rule]{
 var actionOf = map[string]string{
 	"bantime": "block", "penalty": "block",
 	"rate": "throttle", "burst": "throttle", "connections": "throttle",
-	"connection_rate": "throttle", "in_flight": "throttle",
+	"connection_rate": "throttle", "in_flight": "throttle", "per": "throttle",
 	"class": "priority",
 }
 
@@ -111,7 +113,36 @@ func (rule *Rule) check(places map[string]string, others []Rule) []*Error {
 	if rule.Action == "" {
 		return errs
 	}
-	return append(errs, rule.checkAction(places)...)
+	errs = append(errs, rule.checkAction(places)...)
+	for _, u := range useless {
+		if places[u.key] != "" && u.when(rule, func(key string) bool { return places[key] != "" }) {
+			errs = append(errs, &Error{Place: places[u.key], Key: "." + u.key, Problem: u.problem})
+		}
+	}
+	return errs
+}
+
+// useless are the keys that other keys make mean nothing. given says which keys
+// the rule has.
+var useless = []struct {
+	key     string
+	when    func(rule *Rule, given func(key string) bool) bool
+	problem string
+}{
+	{"burst", func(_ *Rule, given func(string) bool) bool { return !given("rate") },
+		"has no effect without rate"},
+	{"maxretry", func(r *Rule, _ func(string) bool) bool { return r.Action == "ignore" },
+		"does not go with ignore: it applies to each request"},
+	{"findtime", func(r *Rule, given func(string) bool) bool { return !given("maxretry") && !r.Match.ofAnswer() },
+		"has no effect without maxretry, evidence or status: nothing is counted"},
+	{"connections", (*Rule).namesRequest, needsRequest},
+	{"connection_rate", (*Rule).namesRequest, needsRequest},
+}
+
+const needsRequest = "does not go with routes and methods: connections are judged before a request is read"
+
+func (rule *Rule) namesRequest(func(string) bool) bool {
+	return len(rule.Match.Routes)+len(rule.Match.Methods) > 0
 }
 
 // checkAction says which keys lack for the action, and which are another's.
