@@ -36,6 +36,9 @@ func backends() []backend {
 	return []backend{
 		{"bolt", openBolt, "a file in the state directory; survives restarts and crashes"},
 		{"memory", openMemory, "nothing is kept beyond the process"},
+		{"redis://", openRedis, "Redis or Valkey, shared by several instances"},
+		{"rediss://", openRedis, "the same with TLS"},
+		{"unix://", openRedis, "the same over a Unix socket: unix://:password@/path?db=0"},
 	}
 }
 
@@ -63,7 +66,7 @@ func Open(ctx context.Context, spec, dir string, opts ...Option) (ban.Store, err
 		return spec == b.name || strings.HasSuffix(b.name, "://") && strings.HasPrefix(spec, b.name)
 	})
 	if i < 0 {
-		return nil, fmt.Errorf("store %q: unknown; use one of %s", spec, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("store %q: unknown; use one of %s", redacted(spec), strings.Join(Names(), ", "))
 	}
 	return all[i].open(ctx, spec, o)
 }
