@@ -75,6 +75,13 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"reload", s.reloadOnHangup},
 		{"host names", s.names.resolver.Serve},
 	}
+	if s.config.Kernel {
+		f, err := s.openKernel()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part{"kernel", f.Serve})
+	}
 	local, err := state.Listen(ctx, s.dir)
 	if err != nil {
 		return nil, err

@@ -85,6 +85,8 @@ func TestBadFile(t *testing.T) {
 		{"header", "trusted-proxy: 10.0.0.1\nclient-header: X Real IP\n", []string{`f.yaml:2:16: client-header: want a header name such as X-Forwarded-For, not "X Real IP"`}},
 		{"header without proxy", "client-header: X-Real-IP\n", []string{`f.yaml:1:1: client-header: has no effect without trusted-proxy: name the proxy that sets it`}},
 		{"proxy protocol without proxy", "proxy-protocol: true\n", []string{`f.yaml:1:1: proxy-protocol: has no effect without trusted-proxy: name the proxy that sends the header`}},
+		{"kernel behind a proxy", "trusted-proxy: 10.0.0.1\nkernel: true\n", []string{`f.yaml:2:1: kernel: has no effect behind trusted-proxy: its packets are the proxy's own, not the client's`}},
+		{"keep without kernel", "kernel-keep: true\n", []string{`f.yaml:1:1: kernel-keep: has no effect without kernel`}},
 		{"bantime-max", "bantime: 2d\nbantime-max: 1d\n", []string{`f.yaml:2:1: bantime-max: is shorter than bantime (2d)`}},
 		{"bantime-max, other one set", "bantime: 2w\n", []string{`f.yaml:1:1: bantime: is longer than bantime-max (1w)`}},
 

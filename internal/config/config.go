@@ -80,6 +80,9 @@ type Config struct {
 	BanTime, BanTimeMax time.Duration
 	// MaxClients bounds how many clients are remembered.
 	MaxClients int
+	// Kernel drops told clients in the packet filter; KernelKeep leaves them
+	// there when we end.
+	Kernel, KernelKeep bool
 	// Weights are the evidence kinds' weights that differ from their default.
 	Weights map[string]float64
 	// Rules are the operator's policy rules, in the file's order.

@@ -29,6 +29,12 @@ var pairs = append(withUpstream(),
 	conflict{"proxy-protocol", func(c *Config) string {
 		return when(c.ProxyProtocol && len(c.TrustedProxies) == 0, "has no effect without trusted-proxy: name the proxy that sends the header")
 	}},
+	conflict{"kernel", func(c *Config) string {
+		return when(c.Kernel && len(c.TrustedProxies) > 0, "has no effect behind trusted-proxy: its packets are the proxy's own, not the client's")
+	}},
+	conflict{"kernel-keep", func(c *Config) string {
+		return when(c.KernelKeep && !c.Kernel, "has no effect without kernel")
+	}},
 	conflict{"listen", func(c *Config) string {
 		for i, a := range c.Listen {
 			if slices.Contains(c.Listen[:i], a) {

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"net"
+	"slices"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/kernel"
+)
+
+// openKernel begins to give bans to the packet filter. The engine must have
+// its bans, so that those which an earlier process gave there can go on.
+func (s *service) openKernel() (*kernel.Firewall, error) {
+	f, err := kernel.Open(kernel.Config{
+		Bans:  s.kernelBans,
+		Ports: ports(s.front.Addrs()),
+		Keep:  s.config.KernelKeep,
+		Log:   s.log,
+	})
+	if err == nil {
+		s.closers = append(s.closers, f.Close)
+	}
+	return f, err
+}
+
+func ports(addrs []net.Addr) []uint16 {
+	var all []uint16
+	for _, a := range addrs {
+		if tcp, ok := a.(*net.TCPAddr); ok && !slices.Contains(all, uint16(tcp.Port)) {
+			all = append(all, uint16(tcp.Port))
+		}
+	}
+	return all
+}
+
+// kernelBans are the bans that the packet filter may enforce: it knows
+// addresses only, so that those of rules about some routes are not for it, and
+// neither are networks in which somebody must never be banned.
+func (s *service) kernelBans(now time.Time) []kernel.Ban {
+	s.mu.Lock()
+	c := s.current
+	s.mu.Unlock()
+	if c.Observe {
+		return nil
+	}
+	resolver := s.clients.now.Load()
+	var bans []kernel.Ban
+	for _, b := range s.engine.Bans(now) {
+		standing, _ := resolver.PrefixStanding(b.Client)
+		if b.Observed || standing != clientip.Bannable || aboutRoutes(c.Rules, b.Rule) || s.standing(b.Client.Addr()) != ban.Bannable {
+			continue
+		}
+		bans = append(bans, kernel.Ban{Prefix: b.Client, Until: b.Until, Told: b.Told()})
+	}
+	return bans
+}
+
+func aboutRoutes(rules []config.Rule, name string) bool {
+	return slices.ContainsFunc(rules, func(r config.Rule) bool { return r.Name == name && len(r.Match.Routes) > 0 })
+}

@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// inOwnNetwork runs the calling test again in a process of its own, in a
+// network of its own, and reports how that went. It returns true in there.
+func inOwnNetwork(t *testing.T) bool {
+	t.Helper()
+	const mark = "FLASK2BAN_E2E_NETWORK"
+	if os.Getenv(mark) == t.Name() {
+		return true
+	}
+	if out, err := exec.Command("unshare", "-n", "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Skipf("a network namespace can't be made here (unshare -n): %v: %s", err, out)
+	}
+	cmd := exec.Command("unshare", "-n", "sh", "-c", `ip link set lo up && exec "$0" "$@"`, os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), mark+"="+t.Name())
+	out, err := cmd.CombinedOutput()
+	switch text := string(out); {
+	case err != nil:
+		t.Errorf("in its own network: %v\n%s", err, text)
+	case strings.Contains(text, "--- SKIP"):
+		t.Skip(text)
+	}
+	return false
+}
+
+// TestKernel: a client that was told of its ban gets no connection any more,
+// an unban lets it in at once, and the end of the daemon leaves nothing.
+func TestKernel(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	d := start(t, example(t, "hello"), "", "app.py", "--kernel")
+	c := d.from("127.0.1.1")
+	c.want(404, "/.env")
+	for range 9 {
+		c.want(403, "/")
+	}
+	connects := func() bool {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.1.1")}, Timeout: 300 * time.Millisecond}
+		conn, err := dialer.Dial("tcp", d.addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}
+	if !connects() {
+		t.Error("dropped before it was told")
+	}
+	c.want(403, "/")
+	d.await("its packets are dropped", func() bool { return !connects() })
+	d.from("127.0.1.2").want(200, "/")
+	if out, err := d.cli("bans", "remove", "127.0.1.1"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	d.await("it is let in after the unban", connects)
+	d.from("127.0.1.1").want(200, "/")
+	d.stop()
+
+	// The table is gone with it.
+	again := start(t, example(t, "hello"), "", "app.py", "--kernel")
+	if n := strings.Count(again.out.String(), `"taken over"=0`); n != 1 {
+		t.Errorf("an orderly end left something behind: %s", again.out)
+	}
+}
