@@ -148,7 +148,6 @@ func size(least, most Size) codec[Size] {
 	}
 }
 
-
 // parseCIDR takes an address as the network of itself. Bits beyond the size are
 // an error: 10.1.2.3/8 is either a slip of the size or of the address.
 func parseCIDR(s string) (netip.Prefix, error) {
