@@ -71,6 +71,8 @@ func (s *service) judging(c *config.Config) ban.Config {
 		Observe:    c.Observe,
 		MaxClients: c.MaxClients,
 		Weights:    weights,
+		Rules:      policyRules(c.Rules),
+		Hosts:      s.names.resolver,
 		IPv4Bits:   c.IPv4Prefix,
 		IPv6Bits:   c.IPv6Prefix,
 		Standing:   s.standing,
@@ -95,7 +97,7 @@ func (s *service) standing(a netip.Addr) ban.Standing {
 var reloadable = map[string]bool{
 	"trusted-proxy": true, "client-header": true, "ban-private": true, "ignore": true,
 	"mode": true, "preset": true, "maxretry": true, "findtime": true, "bantime": true,
-	"bantime-max": true, "weights": true,
+	"bantime-max": true, "weights": true, "rules": true,
 }
 
 // reload reads the configuration again. It is checked whole before any of it
@@ -119,7 +121,8 @@ func (s *service) reload(context.Context) error {
 		s.clients.now.Store(old)
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
-	s.names.follow(next.Ignore)
+	s.names.follow(next)
+	s.warnOfRoutes(next.Rules)
 	applied, waiting := changes(s.current, next)
 	s.current = next
 	s.log.Info("configuration reloaded", "changed", strings.Join(applied, " "))

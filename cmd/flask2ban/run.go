@@ -82,6 +82,9 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		}
 		parts = append(parts, part{"kernel", f.Serve})
 	}
+	if s.config.File != "" {
+		parts = append(parts, part{"configuration file", s.reloadOnChange})
+	}
 	local, err := state.Listen(ctx, s.dir)
 	if err != nil {
 		return nil, err
@@ -166,6 +169,9 @@ var _ app.Observer = (*observer)(nil)
 // URLMap implements app.Observer.
 func (o *observer) URLMap(m routes.URLMap) {
 	o.service.table.SetURLMap(m)
+	o.service.mu.Lock()
+	o.service.warnOfRoutes(o.service.current.Rules)
+	o.service.mu.Unlock()
 	o.service.remember()
 }
 

@@ -47,6 +47,8 @@ type service struct {
 	closers []func() error
 	mu      sync.Mutex     // guards history and current
 	current *config.Config // config, or what was reloaded since
+
+	unknownRoutes sync.Map // what warnOfRoutes has told of
 }
 
 // open makes every part, in the order in which they need each other. What it

@@ -62,6 +62,7 @@ func writeWhy(w io.Writer, e admin.Explanation, paint func(colour, string) strin
 	}
 	writeBan(tw, e)
 	fmt.Fprintf(tw, "record\t%d seconds of use of the app's own routes, %d offences%s\n", e.Good, e.Bad, shared(e))
+	writeRuleLines(tw, e.Rules)
 	if !e.Expires.IsZero() {
 		fmt.Fprintf(tw, "normal again\t%s if it does nothing more\n", clock(e.Expires))
 	}
@@ -81,6 +82,23 @@ func writeBan(w io.Writer, e admin.Explanation) {
 	}
 	if e.Bans > 0 {
 		fmt.Fprintf(w, "bans so far\t%d, forgotten %s\n", e.Bans, clock(e.Forgotten))
+	}
+}
+
+// writeRuleLines says what policy rules have to do with the client.
+func writeRuleLines(w io.Writer, rules []ban.RuleLine) {
+	for _, r := range rules {
+		fmt.Fprintf(w, "rule\t%s, %s, mode %s", r.Name, r.Measure, r.Mode)
+		if r.Named {
+			fmt.Fprint(w, ": names this client")
+		}
+		if r.MaxRetry > 0 {
+			fmt.Fprintf(w, ": %d of %d matches", r.Matches, r.MaxRetry)
+		}
+		if !r.Until.IsZero() {
+			fmt.Fprintf(w, ": in force until %s", clock(r.Until))
+		}
+		fmt.Fprintln(w)
 	}
 }
 

@@ -111,6 +111,7 @@ func (s *Server) endpoints() []endpoint {
 		{"GET /metrics", open, s.metrics},
 		{"GET /api/v1/status", read, s.status},
 		{"GET /api/v1/routes", read, s.routes},
+		{"GET /api/v1/rules", read, s.rules},
 		{"GET /api/v1/bans", read, s.bans},
 		{"GET /api/v1/clients/{client...}", read, s.why},
 		{"POST /api/v1/bans", change, s.ban},

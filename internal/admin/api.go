@@ -44,6 +44,11 @@ func (s *Server) routes(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+func (s *Server) rules(w http.ResponseWriter, _ *http.Request) error {
+	send(w, http.StatusOK, s.cfg.Engine.Rules())
+	return nil
+}
+
 func (s *Server) bans(w http.ResponseWriter, _ *http.Request) error {
 	bans := s.cfg.Engine.Bans(s.cfg.Now())
 	if bans == nil {

@@ -20,6 +20,7 @@ import (
 const (
 	clientTimeout = time.Minute
 	statusPath    = "/api/v1/status"
+	rulesPath     = "/api/v1/rules"
 	bansPath      = "/api/v1/bans"
 	clientsPath   = "/api/v1/clients"
 	reloadPath    = "/api/v1/reload"
@@ -54,6 +55,11 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Status tells how the daemon is.
 func (c *Client) Status(ctx context.Context) (st Status, err error) {
 	return st, c.call(ctx, http.MethodGet, statusPath, nil, &st)
+}
+
+// Rules lists the rules with how often each applied.
+func (c *Client) Rules(ctx context.Context) (rules []ban.RuleReport, err error) {
+	return rules, c.call(ctx, http.MethodGet, rulesPath, nil, &rules)
 }
 
 // Bans lists the bans in force.
