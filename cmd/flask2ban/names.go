@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,8 @@ import (
 type names struct {
 	service  *service
 	resolver *hostname.Resolver
-	patterns atomic.Pointer[[]string] // never nil
+	patterns atomic.Pointer[[]string] // of the ignore list; never nil
+	late     atomic.Pointer[[]string] // and of rules that ignore
 
 	mu  sync.Mutex
 	met map[netip.Addr]netip.Addr
@@ -30,21 +32,33 @@ const maxMet = 10_000
 
 func newNames(s *service) (*names, error) {
 	n := &names{service: s, met: map[netip.Addr]netip.Addr{}}
-	n.follow(s.config.Ignore)
+	n.follow(s.config)
 	var err error
 	n.resolver, err = hostname.New(hostname.Config{Servers: s.config.Resolvers, Known: n.known})
 	return n, err
 }
 
-// follow takes the host names of a new ignore list.
-func (n *names) follow(ignore []config.Peer) {
-	patterns := []string{}
-	for _, p := range ignore {
-		if p.Host != "" {
-			patterns = append(patterns, p.Host)
+// follow takes the host names of a new configuration.
+func (n *names) follow(c *config.Config) {
+	patterns := hosts(c.Ignore)
+	late := slices.Clone(patterns)
+	for _, r := range c.Rules {
+		if m := r.Match; r.Action == "ignore" && !r.Observe && len(m.Evidence)+len(m.Routes)+len(m.Methods)+len(m.Status) == 0 {
+			late = append(late, hosts(m.Peers)...)
 		}
 	}
 	n.patterns.Store(&patterns)
+	n.late.Store(&late)
+}
+
+func hosts(peers []config.Peer) []string {
+	names := []string{}
+	for _, p := range peers {
+		if p.Host != "" {
+			names = append(names, p.Host)
+		}
+	}
+	return names
 }
 
 // addresses are the networks of an ignore list.
@@ -98,7 +112,7 @@ func (n *names) standing(a netip.Addr, given ban.Standing) ban.Standing {
 // known undoes the block of a client whose name came late. A person's ban is
 // left to persons; it does not hold while the name is on the list.
 func (n *names) known(a netip.Addr) {
-	matched, _ := n.resolver.Match(a, *n.patterns.Load())
+	matched, _ := n.resolver.Match(a, *n.late.Load())
 	if !matched || n.service.engine == nil {
 		return
 	}
