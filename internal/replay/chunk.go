@@ -40,11 +40,16 @@ func (c *chunker) next() (string, error) {
 	}
 	n := copy(c.buf, c.rest)
 	c.rest = nil
+	end := -1 // of the last whole line; there is none in the rest
 	for {
 		if n == len(c.buf) && !c.room(&n) {
+			end = bytes.LastIndexByte(c.buf[:n], '\n')
 			continue
 		}
 		got, err := c.r.Read(c.buf[n:])
+		if last := bytes.LastIndexByte(c.buf[n:n+got], '\n'); last >= 0 {
+			end = n + last
+		}
 		n += got
 		if err != nil {
 			c.err = err
@@ -53,7 +58,7 @@ func (c *chunker) next() (string, error) {
 		if n < c.size && !c.live {
 			continue
 		}
-		if end := bytes.LastIndexByte(c.buf[:n], '\n'); end >= 0 {
+		if end >= 0 {
 			c.rest = c.buf[end+1 : n]
 			return string(c.buf[:end+1]), nil
 		}
