@@ -72,7 +72,7 @@ func (s *service) judging(c *config.Config) ban.Config {
 		MaxClients: c.MaxClients,
 		Weights:    weights,
 		Rules:      policyRules(c.Rules),
-		Hosts:      s.names.resolver,
+		Hosts:      s.hosts(),
 		IPv4Bits:   c.IPv4Prefix,
 		IPv6Bits:   c.IPv6Prefix,
 		Standing:   s.standing,

@@ -56,6 +56,14 @@ func writeRules(w io.Writer, rules []ban.RuleReport) error {
 	return tw.Flush()
 }
 
+// hosts knows the clients by name; nil where nobody is asked, as in a replay.
+func (s *service) hosts() ban.Hosts {
+	if s.names == nil {
+		return nil
+	}
+	return s.names.resolver
+}
+
 // classes are the configuration's words for them.
 var classes = map[string]ban.Class{"high": ban.High, "normal": ban.Normal, "low": ban.Low}
 

@@ -132,6 +132,7 @@ func (l *lane) replay(r *record) {
 	if d.Wait > 0 {
 		l.engine.Waited(q.now.Add(d.Wait), d, false)
 	}
+	defer l.engine.Done(d)
 	if d.Refused() {
 		l.refuse(&q, d)
 		return
@@ -211,7 +212,7 @@ func (l *lane) testimony(q *request) proxy.Testimony {
 func (l *lane) observe(q *request, known bool, d ban.Decision) {
 	o := ban.Observation{
 		Client: q.client, Known: known || q.said == proxy.Has, Found: q.said == proxy.Has,
-		Status: q.status, Route: q.route,
+		Status: q.status, Route: q.route, Method: q.method,
 	}
 	listed := q.kind == routes.Found && q.status == http.StatusNotFound && l.table.Listed(q.target)
 	if kind := q.evidence(listed); kind != "" {
