@@ -3,6 +3,7 @@ package ban
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -121,7 +122,7 @@ func (e *Engine) Take(now time.Time, n News) {
 
 // take returns the ban that is new by it, and whether it was decided here.
 func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here bool) {
-	standing := p.Standing(n.Client.Addr())
+	standing := p.shown(n.Client.Addr())
 	s, hash := e.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +143,7 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	}
 	d := s.open(entry)
 	d.tell(p, n.Others)
-	if !d.banned(now) && standing == Bannable {
+	if !d.banned(now) && standing == Bannable && !n.Others.Empty() {
 		if counted := d.tally.sums(now, p.FindTime); p.blocks(counted, &entry.merit) {
 			b, here = d.block(now, p, counted), true
 			s.mark(k, true)
@@ -152,6 +153,21 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	s.account(d)
 	s.shrink(now)
 	return b, here
+}
+
+// shown is the standing of a client that isn't asking for anything now. One that
+// a rule ignores, or may when its name is known, is not banned by what was
+// counted elsewhere.
+func (p *policy) shown(a netip.Addr) Standing {
+	standing := p.Standing(a)
+	if standing != Bannable || len(p.rules.rules) == 0 {
+		return standing
+	}
+	q := p.rules.request(a, "", "")
+	if ignored, pending := q.ignored(false, false); ignored || pending {
+		return SuspectOnly
+	}
+	return standing
 }
 
 // rank is what the news are worth in a full table.
