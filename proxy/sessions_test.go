@@ -170,10 +170,10 @@ func withLogin() http.HandlerFunc {
 	}
 }
 
-// TestSharedAddress: one bad user behind an address that many people with
+// TestField08SharedAddress: one bad user behind an address that many people with
 // sessions use is throttled, where the same from an address with one session
 // is blocked (NethServer/dev#7259).
-func TestSharedAddress(t *testing.T) {
+func TestField08SharedAddress(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		people int

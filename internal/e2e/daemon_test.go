@@ -79,6 +79,12 @@ func (l *lockedBuffer) String() string {
 // where it stands; state is kept where it isn't empty.
 func start(t testing.TB, dir, state string, args ...string) *daemon {
 	t.Helper()
+	return startAt(t, freePort(t), dir, state, args...)
+}
+
+// startAt is start with an address to listen on.
+func startAt(t testing.TB, addr, dir, state string, args ...string) *daemon {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +92,7 @@ func start(t testing.TB, dir, state string, args ...string) *daemon {
 	if state == "" {
 		state = t.TempDir()
 	}
-	d := &daemon{t: t, state: state, addr: freePort(t), admin: freePort(t), out: &lockedBuffer{}, done: make(chan struct{})}
+	d := &daemon{t: t, state: state, addr: addr, admin: freePort(t), out: &lockedBuffer{}, done: make(chan struct{})}
 	own := []string{"--listen", d.addr, "--admin", d.admin, "--state", d.state}
 	if i := indexOf(args, "--"); i >= 0 {
 		args = append(append(append([]string{}, args[:i]...), own...), args[i:]...)
