@@ -15,7 +15,6 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/replay"
-	"github.com/flask2ban/flask2ban/routes"
 )
 
 // replayView is what "replay" reads and prints besides the settings.
@@ -106,7 +105,7 @@ func (c *cli) replay(ctx context.Context, f *pflag.FlagSet, args []string, v rep
 	if err != nil {
 		return usage(err)
 	}
-	r := replay.Config{Stdin: c.stdin, Follow: v.follow, Logs: args, Lists: routes.DefaultLists()}
+	r := replay.Config{Stdin: c.stdin, Follow: v.follow, Logs: args, Lists: lists(cfg)}
 	if !v.learn {
 		cfg.App, r.Logs = args[0], args[1:]
 		if r.Table, err = c.readTable(ctx, cfg); err != nil {

@@ -121,7 +121,7 @@ func (s *service) openRoutes(ctx context.Context) error {
 	}
 	s.table, err = live.New(live.Config{
 		Project: project,
-		Lists:   routes.DefaultLists(),
+		Lists:   lists(s.config),
 		Retired: s.retired,
 		Log:     s.log,
 	})

@@ -18,7 +18,7 @@ import (
 func sourceFlags(f *pflag.FlagSet) (load func(c *cli, name string) (*config.Config, error)) {
 	var all pflag.FlagSet
 	config.AddFlags(&all, config.GroupApp, config.GroupRoutes)
-	for _, key := range []string{"python", "prefix", "werkzeug"} {
+	for _, key := range []string{"python", "prefix", "werkzeug", "benign", "honeypath", "no-default-lists"} {
 		f.AddFlag(all.Lookup(key))
 	}
 	return func(c *cli, name string) (*config.Config, error) {
@@ -71,5 +71,16 @@ func (c *cli) readTable(ctx context.Context, cfg *config.Config) (*routes.Table,
 	if err != nil {
 		return nil, err
 	}
-	return routes.NewTable(routes.TableConfig{Project: project, Lists: routes.DefaultLists()})
+	return routes.NewTable(routes.TableConfig{Project: project, Lists: lists(cfg)})
+}
+
+// lists are the paths judged by name alone.
+func lists(cfg *config.Config) routes.Lists {
+	var l routes.Lists
+	if !cfg.NoDefaultLists {
+		l = routes.DefaultLists()
+	}
+	l.Benign = append(l.Benign, cfg.Benign...)
+	l.Honeypaths = append(l.Honeypaths, cfg.Honeypaths...)
+	return l
 }

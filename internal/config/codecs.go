@@ -171,3 +171,13 @@ func formatCIDR(p netip.Prefix) string {
 	}
 	return p.String()
 }
+
+// pathPattern is a pattern of package routes' lists. A comma separates several,
+// so that none can hold one.
+var pathPattern = codec[string]{name: "pattern", text: itself, parse: func(s string) (string, error) {
+	rest := strings.TrimPrefix(s, "!")
+	if !strings.HasPrefix(rest, "/") && !strings.HasPrefix(rest, "**/") || strings.ContainsAny(s, " ?#") {
+		return "", fmt.Errorf("want a path such as /a, /a/**, **/*.map or !/a, not %q", s)
+	}
+	return s, nil
+}}

@@ -97,6 +97,10 @@ type Config struct {
 	// RouteGrace is how long a route that the app's former version had is no
 	// evidence.
 	RouteGrace time.Duration
+	// Benign and Honeypaths extend the built-in lists of paths, which
+	// NoDefaultLists leaves out.
+	Benign, Honeypaths []string
+	NoDefaultLists     bool
 
 	// File is the configuration file that was read; empty for none.
 	File string

@@ -62,7 +62,8 @@ func TestDefaults(t *testing.T) {
 		Preset: "standard", MaxRetry: 5, FindTime: 10 * time.Minute, BanTime: 10 * time.Minute,
 		BanTimeMax: 7 * 24 * time.Hour, MaxClients: 1_000_000,
 		RouteGrace: 7 * 24 * time.Hour,
-		Store:      "bolt", Admin: "127.0.0.1:9180", LogLevel: "info",
+		Benign:     []string{"/status.txt"}, Honeypaths: []string{"/old-admin/**", "!/wp-login.php"}, NoDefaultLists: true,
+		Store: "bolt", Admin: "127.0.0.1:9180", LogLevel: "info",
 	}
 	if diff := cmp.Diff(want, c, byValue); diff != "" {
 		t.Error(diff)
