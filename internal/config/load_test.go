@@ -62,8 +62,7 @@ func TestDefaults(t *testing.T) {
 		Preset: "standard", MaxRetry: 5, FindTime: 10 * time.Minute, BanTime: 10 * time.Minute,
 		BanTimeMax: 7 * 24 * time.Hour, MaxClients: 1_000_000,
 		RouteGrace: 7 * 24 * time.Hour,
-		Benign:     []string{"/status.txt"}, Honeypaths: []string{"/old-admin/**", "!/wp-login.php"}, NoDefaultLists: true,
-		Store: "bolt", Admin: "127.0.0.1:9180", LogLevel: "info",
+		Store:      "bolt", Admin: "127.0.0.1:9180", LogLevel: "info",
 	}
 	if diff := cmp.Diff(want, c, byValue); diff != "" {
 		t.Error(diff)
@@ -102,6 +101,7 @@ func TestFullFile(t *testing.T) {
 				Match: Match{Peers: []Peer{{Prefix: prefix("2001:db8:2::/48")}}, Evidence: []string{"unexpected_path"}}},
 		},
 		Prefix: "/shop", Werkzeug: "2.2.2", RouteGrace: 3 * 24 * time.Hour,
+		Benign: []string{"/status.txt"}, Honeypaths: []string{"/old-admin/**", "!/wp-login.php"}, NoDefaultLists: true,
 		File: "testdata/full.yaml", State: "/var/lib/flask2ban/shop", Store: "redis://:secret@127.0.0.1:6379/0",
 		LogJSON: true, LogLevel: "debug", AccessLog: "-",
 	}
