@@ -41,7 +41,7 @@ func (e *Engine) put(now time.Time, p *policy, k key, b Ban) {
 	if p.wide(k) {
 		b.Count = 1
 		e.networks.add(k, b)
-		e.networks.mark(k)
+		e.networks.speak(k)
 		return
 	}
 	s, hash := e.shard(k)
@@ -57,7 +57,7 @@ func (e *Engine) put(now time.Time, p *policy, k key, b Ban) {
 	d.spent, d.tally = d.tally.pieces, tally{}
 	s.account(d)
 	s.shrink(now)
-	s.mark(k, true)
+	s.speak(k)
 }
 
 // client widens a prefix that is narrower than one client.
@@ -100,7 +100,7 @@ func (e *Engine) Remove(now time.Time, client netip.Prefix) (Ban, bool) {
 	k := e.policy.Load().client(keyOf(client))
 	defer e.wake()
 	if n, ok := e.networks.remove(k); ok {
-		e.networks.mark(k)
+		e.networks.speak(k)
 		return n.snapshot(), now.Before(n.ban.Until)
 	}
 	s, hash := e.shard(k)
@@ -116,7 +116,7 @@ func (e *Engine) Remove(now time.Time, client netip.Prefix) (Ban, bool) {
 	}
 	ban, active := entry.dossier.snapshot(), entry.dossier.banned(now)
 	s.close(entry)
-	s.lift(k)
+	s.speak(k)
 	return ban, active
 }
 

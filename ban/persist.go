@@ -133,7 +133,7 @@ func (e *Engine) restore(p *policy, r Record) {
 type pending struct {
 	key     key
 	urgent  bool
-	lifted  bool
+	word    bool
 	network bool
 }
 
@@ -146,7 +146,7 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 	for _, s := range e.shards {
 		s.mu.Lock()
 		for k := range s.urgent {
-			waiting = append(waiting, pending{key: k, urgent: true, lifted: s.lifted[k]})
+			waiting = append(waiting, pending{key: k, urgent: true, word: s.word[k]})
 			records = append(records, s.record(p, k))
 			delete(s.lazy, k)
 		}
@@ -154,7 +154,7 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 			lazy, scores = append(lazy, pending{key: k}), append(scores, s.record(p, k))
 		}
 		clear(s.urgent)
-		clear(s.lifted)
+		clear(s.word)
 		clear(s.lazy)
 		s.mu.Unlock()
 	}
@@ -165,10 +165,10 @@ func (s *shard) record(p *policy, k key) Record {
 	if e := s.table.find(k, s.table.seed.hash(k)); e != nil && e.dossier != nil {
 		e.dossier.saved = true
 		r := e.record(p)
-		r.Forgotten = r.Empty() && !s.lifted[k]
+		r.Forgotten = r.Empty() && !s.word[k]
 		return r
 	}
-	return Record{Client: k.prefix(), Forgotten: !s.lifted[k]}
+	return Record{Client: k.prefix(), Forgotten: !s.word[k]}
 }
 
 func (n *networks) collect() (waiting []pending, records []Record) {
@@ -180,23 +180,28 @@ func (n *networks) collect() (waiting []pending, records []Record) {
 			ban := b.snapshot()
 			r.Ban, r.Last, r.Expires = &ban, ban.Since, ban.Until
 		}
-		waiting, records = append(waiting, pending{key: k, network: true}), append(records, r)
+		waiting, records = append(waiting, pending{key: k, word: n.word[k], network: true}), append(records, r)
 	}
 	clear(n.dirty)
+	clear(n.word)
 	return waiting, records
 }
 
 // remark puts back what could not be saved.
 func (e *Engine) remark(waiting []pending) {
 	for _, w := range waiting {
-		if w.network {
+		switch {
+		case w.network && w.word:
+			e.networks.speak(w.key)
+			continue
+		case w.network:
 			e.networks.mark(w.key)
 			continue
 		}
 		s, _ := e.shard(w.key)
 		s.mu.Lock()
-		if s.mark(w.key, w.urgent); w.lifted {
-			s.lifted[w.key] = true
+		if s.mark(w.key, w.urgent); w.word {
+			s.speak(w.key)
 		}
 		s.mu.Unlock()
 	}

@@ -127,7 +127,7 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := s.table.find(k, hash)
-	if s.decidedHere(k, entry) || entry == nil && n.Ban == nil && n.Others.Empty() {
+	if s.word[k] || entry == nil && n.Ban == nil && n.Others.Empty() {
 		return nil, false
 	}
 	if entry == nil {
@@ -176,18 +176,6 @@ func (n *News) rank(now time.Time) rank {
 		return tierBanned | rank(uint32(n.Ban.Until.Unix()))
 	}
 	return tierEvidence | rank(len(n.Others.Evidence))<<32 | rank(uint32(now.Unix()))
-}
-
-// decidedHere says whether a person's word about the client waits to be saved:
-// it is newer than any news.
-func (s *shard) decidedHere(k key, entry *entry) bool {
-	if _, urgent := s.urgent[k]; !urgent {
-		return false
-	}
-	if entry == nil || entry.dossier == nil {
-		return s.lifted[k]
-	}
-	return entry.dossier.ban != nil && entry.dossier.ban.Manual
 }
 
 // adopt makes the decision of others ours. It returns the ban where it is new.
@@ -256,12 +244,20 @@ func (e *Engine) takeNetwork(now time.Time, p *policy, k key, n News) {
 	}
 }
 
-// waits says whether the network waits to be saved.
+// speak notes a person's word about a network.
+func (n *networks) speak(k key) {
+	n.mark(k)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.word[k] = true
+}
+
+// waits says whether a person's word about the network waits to be saved: it is
+// newer than any news.
 func (n *networks) waits(k key) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	_, dirty := n.dirty[k]
-	return dirty
+	return n.word[k]
 }
 
 // has says whether the network's ban is the one of that moment.
@@ -272,11 +268,11 @@ func (n *networks) has(k key, since time.Time) bool {
 	return b != nil && b.ban.Since.Equal(since)
 }
 
-// lift notes that a person ended the client's ban, which is more than that it
-// was forgotten here.
-func (s *shard) lift(k key) {
+// speak notes a person's word about a client. It is newer than any news until
+// it is saved, and an end of a ban is more than that it was forgotten here.
+func (s *shard) speak(k key) {
 	s.mark(k, true)
-	s.lifted[k] = true
+	s.word[k] = true
 }
 
 // plus adds others' evidence, which has no piece in common with the tally's.
