@@ -26,6 +26,7 @@ type zone struct {
 	records map[string][]dns.RR // by "name TYPE"
 	silent  map[string]bool     // names that get no answer
 	asked   []string
+	code    int          // where set, the answer to everything
 	high    atomic.Int32 // most questions at once
 	now     atomic.Int32
 	hold    atomic.Pointer[chan struct{}] // where set, every answer waits for it to close
@@ -103,6 +104,9 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	if len(m.Answer) == 0 {
 		m.Rcode = dns.RcodeNameError
 		m.Ns = z.records[" SOA"]
+	}
+	if z.code != 0 {
+		m.Answer, m.Rcode = nil, z.code
 	}
 	z.mu.Unlock()
 	if silent {
