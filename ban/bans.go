@@ -82,7 +82,7 @@ type networks struct {
 	// widths are the prefix lengths that occur, longest first.
 	widths []uint8
 	dirty  map[key]struct{}
-	word   map[key]bool // those among the dirty that a person decided about
+	word   map[key]int // as shard.word
 }
 
 type networkBan struct {

@@ -29,7 +29,7 @@ func New(c Config) (*Engine, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("ban: %w", err)
 	}
-	e := &Engine{networks: networks{bans: map[key]*networkBan{}, dirty: map[key]struct{}{}, word: map[key]bool{}}}
+	e := &Engine{networks: networks{bans: map[key]*networkBan{}, dirty: map[key]struct{}{}, word: map[key]int{}}}
 	for i := range e.seed {
 		e.seed[i] = maphash.Bytes(maphash.MakeSeed(), nil) // the only randomness that std gives without I/O
 	}

@@ -133,7 +133,7 @@ func (e *Engine) restore(p *policy, r Record) {
 type pending struct {
 	key     key
 	urgent  bool
-	word    bool
+	word    int // of a person, 0 for none
 	network bool
 }
 
@@ -154,7 +154,6 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 			lazy, scores = append(lazy, pending{key: k}), append(scores, s.record(p, k))
 		}
 		clear(s.urgent)
-		clear(s.word)
 		clear(s.lazy)
 		s.mu.Unlock()
 	}
@@ -165,10 +164,10 @@ func (s *shard) record(p *policy, k key) Record {
 	if e := s.table.find(k, s.table.seed.hash(k)); e != nil && e.dossier != nil {
 		e.dossier.saved = true
 		r := e.record(p)
-		r.Forgotten = r.Empty() && !s.word[k]
+		r.Forgotten = r.Empty() && s.word[k] == 0
 		return r
 	}
-	return Record{Client: k.prefix(), Forgotten: !s.word[k]}
+	return Record{Client: k.prefix(), Forgotten: s.word[k] == 0}
 }
 
 func (n *networks) collect() (waiting []pending, records []Record) {
@@ -183,26 +182,19 @@ func (n *networks) collect() (waiting []pending, records []Record) {
 		waiting, records = append(waiting, pending{key: k, word: n.word[k], network: true}), append(records, r)
 	}
 	clear(n.dirty)
-	clear(n.word)
 	return waiting, records
 }
 
 // remark puts back what could not be saved.
 func (e *Engine) remark(waiting []pending) {
 	for _, w := range waiting {
-		switch {
-		case w.network && w.word:
-			e.networks.speak(w.key)
-			continue
-		case w.network:
+		if w.network {
 			e.networks.mark(w.key)
 			continue
 		}
 		s, _ := e.shard(w.key)
 		s.mu.Lock()
-		if s.mark(w.key, w.urgent); w.word {
-			s.speak(w.key)
-		}
+		s.mark(w.key, w.urgent)
 		s.mu.Unlock()
 	}
 }

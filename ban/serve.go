@@ -235,6 +235,7 @@ func (w *writer) write(ctx context.Context, waiting []pending, records []Record)
 			w.engine.remark(waiting)
 			return err
 		}
+		w.engine.settled(waiting[:n])
 		waiting, records = waiting[n:], records[n:]
 	}
 	return nil

@@ -31,8 +31,9 @@ type shard struct {
 	random uint64
 	// urgent and lazy are the clients to be saved: bans at once, scores later.
 	urgent, lazy map[key]struct{}
-	// word are those among the urgent whom a person banned or unbanned.
-	word    map[key]bool
+	// word are those whom a person banned or unbanned, until that is saved,
+	// with a number that grows with each time.
+	word    map[key]int
 	evicted int
 
 	_ [64]byte // keeps neighbours out of this shard's cache lines
@@ -41,7 +42,7 @@ type shard struct {
 func newShard(limit, budget int, s seed) *shard {
 	return &shard{
 		table: table{limit: limit, seed: s}, budget: budget, random: s[0] | 1,
-		urgent: map[key]struct{}{}, lazy: map[key]struct{}{}, word: map[key]bool{},
+		urgent: map[key]struct{}{}, lazy: map[key]struct{}{}, word: map[key]int{},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -55,6 +56,9 @@ type News struct {
 	// Ban is nil, since this engine knew last. What it holds against the client
 	// is spent, then. Else only Others is new.
 	Decided bool
+	// Answer says that the news are what Save was answered about this client:
+	// they overrule what was saved, but nothing later.
+	Answer bool
 }
 
 // sharedEvery is how often evidence is shared: a scanner gets as much further
@@ -127,7 +131,7 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := s.table.find(k, hash)
-	if s.word[k] || entry == nil && n.Ban == nil && n.Others.Empty() {
+	if s.spoken(k, n.Answer) || entry == nil && n.Ban == nil && n.Others.Empty() {
 		return nil, false
 	}
 	if entry == nil {
@@ -228,7 +232,7 @@ func (d *dossier) tell(p *policy, others Share) {
 
 // takeNetwork takes over what others decided about a network.
 func (e *Engine) takeNetwork(now time.Time, p *policy, k key, n News) {
-	if !n.Decided || e.networks.waits(k) {
+	if !n.Decided || e.networks.spoken(k, n.Answer) {
 		return
 	}
 	if n.Ban == nil {
@@ -249,15 +253,15 @@ func (n *networks) speak(k key) {
 	n.mark(k)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.word[k] = true
+	n.word[k]++
 }
 
-// waits says whether a person's word about the network waits to be saved: it is
-// newer than any news.
-func (n *networks) waits(k key) bool {
+// spoken is shard.spoken for networks.
+func (n *networks) spoken(k key, answer bool) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.word[k]
+	_, waits := n.dirty[k]
+	return n.word[k] > 0 && (waits || !answer)
 }
 
 // has says whether the network's ban is the one of that moment.
@@ -272,7 +276,33 @@ func (n *networks) has(k key, since time.Time) bool {
 // it is saved, and an end of a ban is more than that it was forgotten here.
 func (s *shard) speak(k key) {
 	s.mark(k, true)
-	s.word[k] = true
+	s.word[k]++
+}
+
+// spoken says whether a person's word about the client is newer than any news,
+// or than the answer to the last save.
+func (s *shard) spoken(k key, answer bool) bool {
+	_, waits := s.urgent[k]
+	return s.word[k] > 0 && (waits || !answer)
+}
+
+// settled forgets persons' words that are saved.
+func (e *Engine) settled(saved []pending) {
+	for _, w := range saved {
+		if w.word == 0 {
+			continue
+		}
+		s, _ := e.shard(w.key)
+		mu, word := sync.Locker(&s.mu), s.word
+		if w.network {
+			mu, word = &e.networks.mu, e.networks.word
+		}
+		mu.Lock()
+		if word[w.key] == w.word {
+			delete(word, w.key)
+		}
+		mu.Unlock()
+	}
 }
 
 // plus adds others' evidence, which has no piece in common with the tally's.

@@ -415,3 +415,40 @@ func TestTakeWhileServing(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestAPersonsWordOnItsWayToTheStore: news that were read before it arrived
+// there don't undo it, the store's own answer does.
+func TestAPersonsWordOnItsWayToTheStore(t *testing.T) {
+	for _, client := range []string{"192.0.2.1/32", "198.51.100.0/24"} {
+		e := newEngine(t, Config{})
+		e.Take(start, foreign(client, nil))
+		e.Remove(start, prefix(client))
+		waiting, _ := e.collect()
+		e.Take(start, foreign(client, nil))
+		if len(e.Bans(start)) != 0 {
+			t.Errorf("%s: older news undid an unban on its way", client)
+		}
+		answer := foreign(client, nil)
+		answer.Answer = true
+		e.Take(start, answer)
+		if len(e.Bans(start)) != 1 {
+			t.Errorf("%s: the store's answer was not taken over", client)
+		}
+		e.Remove(start, prefix(client))
+		e.Take(start, answer)
+		if len(e.Bans(start)) != 0 {
+			t.Errorf("%s: the answer to an earlier save undid a later unban", client)
+		}
+		e.settled(waiting) // of the earlier word: the later one still waits
+		e.Take(start, foreign(client, nil))
+		if len(e.Bans(start)) != 0 {
+			t.Errorf("%s: a word was forgotten before it was saved", client)
+		}
+		waiting, _ = e.collect()
+		e.settled(waiting)
+		e.Take(start, foreign(client, nil))
+		if len(e.Bans(start)) != 1 {
+			t.Errorf("%s: a word that is saved still holds against news", client)
+		}
+	}
+}
