@@ -215,7 +215,7 @@ func (s *shared) answer(r ban.Record, c state, overruled bool) {
 	}
 	s.known[c.client] = c.mark()
 	if s.follower != nil {
-		s.follower.Take(time.Now(), ban.News{Record: c.record(s.instance), Decided: overruled && c.gen > was.gen})
+		s.follower.Take(time.Now(), ban.News{Record: c.record(s.instance), Decided: overruled && c.gen > was.gen, Answer: true})
 	}
 }
 
