@@ -152,10 +152,10 @@ func (e *Engine) Observe(now time.Time, o Observation) Outcome {
 		return Outcome{}
 	}
 	p := e.policy.Load()
-	if len(p.rules.observed) == 0 {
+	if !p.rules.concernsAnswer(&o) {
 		return e.weigh(now, o)
 	}
-	q := p.rules.observation(&o, o.address())
+	q := p.rules.observation(&o)
 	ignored, pending := q.ignored(true, true)
 	if ignored {
 		o.Evidence = nil

@@ -2,6 +2,7 @@ package ban
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -81,7 +82,14 @@ type ranges struct {
 // point is an address as two numbers.
 type point struct{ hi, lo uint64 }
 
+func (p point) before(q point) bool { return p.hi < q.hi || p.hi == q.hi && p.lo < q.lo }
+
 func (p point) compare(q point) int { return cmp.Or(cmp.Compare(p.hi, q.hi), cmp.Compare(p.lo, q.lo)) }
+
+func pointOf(a netip.Addr) point {
+	b := a.As16()
+	return point{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
 
 // next is the address after p; false after the last.
 func (p point) next() (point, bool) {
@@ -156,7 +164,7 @@ func sweep(edges []edge, rules int, base bitset) *ranges {
 func (r *ranges) of(p point) bitset {
 	low, high := 0, len(r.starts)
 	for low < high {
-		if mid := (low + high) / 2; r.starts[mid].compare(p) <= 0 {
+		if mid := (low + high) / 2; !p.before(r.starts[mid]) {
 			low = mid + 1
 		} else {
 			high = mid

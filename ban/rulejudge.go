@@ -23,11 +23,11 @@ type visit struct {
 // goes first, then bans, then rules that block, throttles (that of suspects
 // too), and last the class.
 func (e *Engine) admitByRules(now time.Time, p *policy, r Request) Decision {
-	v := visit{Engine: e, now: now, p: p, r: r, q: p.rules.request(r.address(), r.Route, r.Method)}
-	if v.q.first(0, len(p.rules.rules)) == nil {
+	if !p.rules.concerns(&r) {
 		return e.judge(now, p, r)
 	}
-	v.key = p.client(keyOf(r.Client))
+	v := visit{Engine: e, now: now, p: p, r: r, key: p.client(keyOf(r.Client))}
+	v.q = p.rules.request(r.address(), r.Route, r.Method)
 	yes, pending := v.q.ignored(false, true)
 	if yes || pending && e.wouldRefuse(now, p, &v) {
 		return Decision{Class: Normal}

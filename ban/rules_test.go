@@ -647,7 +647,7 @@ func (n *names) learn(a netip.Addr, name string) {
 
 func TestIgnoreByHostName(t *testing.T) {
 	n := &names{known: map[netip.Addr]string{}, pending: map[netip.Addr]bool{mallory.Addr(): true}}
-	spare := Rule{Name: "bots", Measure: Ignore, Match: Match{Hosts: []string{".bot.example"}, Peers: prefixes("203.0.113.0/24")}}
+	spare := Rule{Name: "bots", Measure: Ignore, Match: Match{Hosts: []string{".bot.example"}, Peers: prefixes("203.0.113.0/24", "100.64.0.0/10")}}
 	nets := Rule{Name: "nets", Measure: Block, Match: Match{Peers: prefixes("192.0.2.0/24")}}
 	rule := login
 	rule.MaxRetry = 1
@@ -685,6 +685,11 @@ func TestIgnoreByHostName(t *testing.T) {
 	p.Expire(p.now)
 	if bans := p.Bans(p.now); len(bans) != 0 {
 		t.Errorf("a late match does not undo %v", bans)
+	}
+	beyond := netip.MustParsePrefix("192.0.2.200/32") // its network is blocked
+	n.learn(beyond.Addr(), ".bot.example")
+	if d := p.request(beyond, "GET", "/"); d.Refused() {
+		t.Errorf("by its name, behind a network of the rule: %+v", d)
 	}
 	if d := p.request(netip.MustParsePrefix("203.0.113.9/32"), "GET", "/"); d.Refused() {
 		t.Errorf("by its network: %+v", d)

@@ -1,6 +1,7 @@
 package ban
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -51,11 +52,12 @@ type ruleset struct {
 	routes, methods      choices[string]
 	status               choices[int]
 	evidence             choices[Kind]
-	// accept are the rules with limits on connections, observed those that
-	// observations are shown to.
-	accept, observed []*rule
-	hosts            Hosts
-	records          map[string]*ruleRecord
+	// accept are the rules with limits on connections; observes says that there
+	// are some to show observations to.
+	accept   []*rule
+	observes bool
+	hosts    Hosts
+	records  map[string]*ruleRecord
 }
 
 // builtin are the names of the rules that are always there.
@@ -97,9 +99,7 @@ func (s *ruleset) index() {
 		if r.Limits.atAccept() {
 			s.accept = append(s.accept, r)
 		}
-		if r.counted() || r.Measure == Ignore {
-			s.observed = append(s.observed, r)
-		}
+		s.observes = s.observes || r.counted() || r.Measure == Ignore
 	}
 	s.routes = newChoices(s.rules, func(r *rule) []string { return r.Match.Routes })
 	s.methods = newChoices(s.rules, (*rule).methods)
@@ -150,10 +150,14 @@ func (s *ruleset) record(name string) *ruleRecord {
 type query struct {
 	set  *ruleset
 	addr netip.Addr
-	// certain are the rules that the address fits by networks alone; sets are
-	// all that must be fit, of which the first has the rules with hosts too.
-	certain bitset
-	sets    [5]bitset
+	// sets are all that must be fit; where the first has rules with hosts, the
+	// names have yet to be asked for.
+	sets [5]bitset
+}
+
+// concerns says whether there may be a rule about the request: mostly not.
+func (s *ruleset) concerns(r *Request) bool {
+	return next(0, s.near(plain(r.address())), s.routes.of(r.Route), s.methods.of(r.Method)) >= 0
 }
 
 // request is the query of what is known before the request is served.
@@ -164,35 +168,63 @@ func (s *ruleset) request(addr netip.Addr, route, method string) query {
 	return q
 }
 
-// observation is the query of an answered request.
-func (s *ruleset) observation(o *Observation, addr netip.Addr) query {
-	q := s.peer(addr)
-	method, kind := o.Method, Kind("")
-	if o.Evidence != nil {
-		kind = o.Evidence.Kind
-		if method == "" {
-			method = o.Evidence.Method
-		}
+// concernsAnswer says whether there may be a rule about the answered request.
+func (s *ruleset) concernsAnswer(o *Observation) bool {
+	if !s.observes {
+		return false
 	}
+	method, kind := o.words()
+	return next(0, s.near(plain(o.address())), s.routes.of(o.Route), s.status.of(o.Status), s.methods.of(method), s.evidence.of(kind)) >= 0
+}
+
+// observation is the query of an answered request.
+func (s *ruleset) observation(o *Observation) query {
+	q := s.peer(o.address())
+	method, kind := o.words()
 	q.sets[1], q.sets[2] = s.routes.of(o.Route), s.methods.of(method)
 	q.sets[3], q.sets[4] = s.status.of(o.Status), s.evidence.of(kind)
 	return q
 }
 
+// words are the method and the kind of evidence that rules go by.
+func (o *Observation) words() (method string, kind Kind) {
+	if o.Evidence == nil {
+		return o.Method, ""
+	}
+	return cmp.Or(o.Method, o.Evidence.Method), o.Evidence.Kind
+}
+
 // peer is the query of an address alone.
 func (s *ruleset) peer(addr netip.Addr) query {
-	addr = addr.WithZone("").Unmap()
-	q := query{set: s, addr: addr}
-	k := keyOf(netip.PrefixFrom(addr, addr.BitLen()))
-	if addr.Is4() {
-		q.certain, q.sets[0] = s.v4.of(point{k.hi, k.lo}), s.some4.of(point{k.hi, k.lo})
-	} else {
-		q.certain, q.sets[0] = s.v6.of(point{k.hi, k.lo}), s.some6.of(point{k.hi, k.lo})
-	}
-	for i := range q.sets[1:] {
-		q.sets[i+1] = q.sets[0]
+	q := query{set: s, addr: plain(addr)}
+	for i := range q.sets {
+		q.sets[i] = s.near(q.addr)
 	}
 	return q
+}
+
+// plain is an address without zone, and IPv4 where it is mapped.
+func plain(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	return a.WithZone("").Unmap()
+}
+
+// near are the rules that a plain address fits as far as that is known without
+// names, certain those that it fits by network.
+func (s *ruleset) near(a netip.Addr) bitset {
+	if a.Is4() {
+		return s.some4.of(pointOf(a))
+	}
+	return s.some6.of(pointOf(a))
+}
+
+func (s *ruleset) certain(a netip.Addr) bitset {
+	if a.Is4() {
+		return s.v4.of(pointOf(a))
+	}
+	return s.v6.of(pointOf(a))
 }
 
 // first returns the first rule from index i on that fits, as far as that is
@@ -207,7 +239,7 @@ func (q *query) first(i, end int) *rule {
 // is says whether the client is one of the rule's, which first returned; or
 // that its name is pending.
 func (q *query) is(r *rule) (yes, pending bool) {
-	if q.certain.has(r.index) {
+	if len(r.Match.Hosts) == 0 || q.set.certain(q.addr).has(r.index) {
 		return true, false
 	}
 	return q.set.hosts.Match(q.addr, r.Match.Hosts)
