@@ -143,14 +143,13 @@ func TestField06BrowsersAndMissingRecords(t *testing.T) {
 		})
 	})
 	t.Run("missing records", func(t *testing.T) {
-		innocent(t, "httpbin:app", func(t *testing.T, d *daemon) {
-			c := d.from("127.0.1.1")
-			for n := range 60 {
-				c.want(404, fmt.Sprintf("/status/404?record=%d", n))
-				c.want(404, "/status/404")
-			}
-			c.want(200, "/get")
-		})
+		d := start(t, example(t, "factory"), "", "shop")
+		c := d.from("127.0.1.1")
+		for n := range 60 {
+			c.want(404, fmt.Sprintf("/account/nobody%d", n))
+		}
+		c.want(200, "/")
+		wantBans(t, d)
 	})
 	t.Run("fast browsing", func(t *testing.T) {
 		innocent(t, testApp(t, "oddroutes.py"), func(t *testing.T, d *daemon) {

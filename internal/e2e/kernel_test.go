@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -30,6 +32,44 @@ func inOwnNetwork(t *testing.T) bool {
 		t.Skip(text)
 	}
 	return false
+}
+
+// TestKernelTakesOver: after a kill -9 the packets of who was told go on to be
+// dropped, and the next start knows it, though it told nobody itself.
+func TestKernelTakesOver(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	state := t.TempDir()
+	d := start(t, example(t, "hello"), state, "app.py", "--kernel")
+	c := d.from("127.0.1.1")
+	c.want(404, "/.env")
+	for range 10 {
+		c.want(403, "/")
+	}
+	connects := func() bool {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.1.1")}, Timeout: 300 * time.Millisecond}
+		conn, err := dialer.Dial("tcp", d.addr)
+		if err == nil {
+			conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED) || err == nil
+	}
+	d.await("its packets are dropped", func() bool { return !connects() })
+	d.cmd.Process.Signal(syscall.SIGKILL)
+	<-d.done
+	if connects() {
+		t.Error("it gets through to the port after the kill")
+	}
+	again := startAt(t, d.addr, example(t, "hello"), state, "app.py", "--kernel")
+	if connects() {
+		t.Error("it gets through after the start")
+	}
+	again.from("127.0.1.2").want(200, "/")
+	again.stop()
+	if !connects() {
+		t.Error("it is dropped after an orderly end")
+	}
 }
 
 // TestKernel: a client that was told of its ban gets no connection any more,
