@@ -6,7 +6,7 @@ BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.release=$(VERSION)
 APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
-           python3-flask-socketio python3-prometheus-client curl
+           python3-flask-socketio python3-prometheus-client curl redis-server
 FUZZTIME ?= 20s
 
 .PHONY: help

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -112,7 +113,7 @@ func (h *Handler) banned(x *exchange, b *ban.Ban) {
 		"until", b.Until.UTC().Format(time.RFC3339))
 	ctx, cancel := contextWithTimeout(x.Context, flushTime)
 	defer cancel()
-	if err := h.Engine.Flush(ctx); err != nil {
+	if err := h.Engine.Flush(ctx); err != nil && !errors.Is(err, ban.ErrAway) {
 		h.warnings.warn("flush", "a ban could not be saved yet; it holds until this process ends", "error", err)
 	}
 }

@@ -77,6 +77,7 @@ func (s *service) judging(c *config.Config) ban.Config {
 		IPv6Bits:   c.IPv6Prefix,
 		Standing:   s.standing,
 		StoreError: s.storeError,
+		SharedBan:  s.sharedBan,
 	}
 }
 
