@@ -28,7 +28,10 @@ func FuzzFile(f *testing.F) {
 	for _, seed := range []string{
 		"", "a", "[", "{}", "- a", "mode: observe\n---\n", "a: &x 1\nb: *x\n", "<<: *x\n", "listen: [[]]\n", "? [a]\n: b\n",
 		"maxretry: !!binary aGVsbG8=\n", "%YAML 1.1\n---\nmode: enforce\n", "\xef\xbb\xbfmode: observe\n", "mode: \"\\x00\"\n",
-		"weights: {a: 1, a: 2}\n", "rules: [{match: {status: 4xx}}]\n", "bantime: 9999999h\n", "x: |\n  a\n  b\n",
+		"weights: {a: 1, a: 2}\n", "rules: [{match: {status: 4xx}}]\n", "rules: [{name: a, action: throttle, rate: 100/m, per: route, in_flight: 2}]\n",
+		"rules:\n  - {name: a, action: block, match: {peers: [192.0.2.0/24, .example.org], status: [401, 5xx]}, maxretry: 3, findtime: 1m}\n",
+		"rules: [{name: a, action: ignore, match: {evidence: bad_value}, maxretry: 2}, {name: a, action: priority, class: low}]\n",
+		"rules: [{name: a, action: throttle, connections: 1, match: {routes: \"/<any(a, b):x>\"}}]\n", "bantime: 9999999h\n", "x: |\n  a\n  b\n",
 	} {
 		f.Add([]byte(seed))
 	}
