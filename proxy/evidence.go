@@ -62,9 +62,9 @@ func (x *exchange) testimony() Testimony {
 		return Lacks
 	case x.witness.Present:
 		return routingTestimony[x.witness.Routing]
-	case x.asked && x.status == statusClientClosed && x.confirmed && !x.known():
-		// A client that leaves before the answer does not escape: the
-		// app's own url_map has spoken.
+	case x.hungUp() && x.confirmed && !x.known() && x.handler.manner.Load() != welcoming:
+		// A client that leaves before the answer does not quite escape:
+		// the app's own url_map has spoken, and it counts as soft.
 		return Lacks
 	}
 	return Silent
@@ -83,6 +83,7 @@ func (h *Handler) observe(x *exchange) {
 		return
 	}
 	x.judged = true
+	x.noteManner()
 	r, said := x.request, x.testimony()
 	o := ban.Observation{
 		Client: x.identity.Client,
@@ -137,21 +138,54 @@ func (h *Handler) kind(x *exchange, said Testimony) ban.Kind {
 	return Judge(x.verdict.Kind, said)
 }
 
+// hungUp says that the client left before the app had answered.
+func (x *exchange) hungUp() bool { return x.asked && x.status == statusClientClosed }
+
 // soft says that the evidence may not be the client's own doing or fault.
 func (x *exchange) soft() bool {
-	return x.reported == "" && (isSoft(x.request.Header) || x.listedRecord(x.request) || x.welcome())
+	if x.reported != "" {
+		return isForeign(x.request)
+	}
+	return isSoft(x.request.Header) || x.listedRecord(x.request) || x.hungUp() ||
+		x.welcomed() || x.denied() || x.slashed()
 }
 
-// welcome says that the app has no route here and answered well all the same,
+// welcomed says that the app has no route here and answered well all the same,
 // as a single-page app's 404 handler does, a page tree that lives in one, or a
-// login wall: its people ask for such paths too. An app that was seen to do so
-// is asked for every path from then on.
-func (x *exchange) welcome() bool {
-	if !x.asked || x.status >= http.StatusBadRequest || x.verdict.Kind != routes.UnexpectedPath {
+// login wall: its people ask for such paths too.
+func (x *exchange) welcomed() bool {
+	return x.asked && x.status < http.StatusBadRequest && x.verdict.Kind == routes.UnexpectedPath
+}
+
+// denied says that the app has no route here and answered with another error
+// than 404: something before its routing spoke, such as a wall for clients
+// without a token.
+func (x *exchange) denied() bool {
+	return x.asked && x.status >= http.StatusBadRequest && x.status != http.StatusNotFound
+}
+
+// slashed says that the path is a route but for a slash at its end, which
+// people add and Werkzeug does not forgive.
+func (x *exchange) slashed() bool {
+	path, query, _ := strings.Cut(x.request.RequestURI, "?")
+	bare := strings.TrimRight(path, "/")
+	if bare == path || bare == "" {
 		return false
 	}
-	x.handler.welcoming.Store(true)
-	return true
+	return x.table.Match(x.identity.Host, x.request.Method, bare+"?"+query).Kind == routes.Found
+}
+
+// noteManner remembers how the app answers unknown paths. An app that was once
+// seen to welcome one is asked for every path from then on.
+func (x *exchange) noteManner() {
+	m := &x.handler.manner
+	switch {
+	case !x.asked || x.verdict.Kind != routes.UnexpectedPath || x.hungUp():
+	case x.welcomed():
+		m.Store(welcoming)
+	default:
+		m.CompareAndSwap(unseen, strict)
+	}
 }
 
 // evidenceHeader is a header of the app's answer by which the app itself

@@ -39,7 +39,7 @@ func TestSoftMarks(t *testing.T) {
 	}{
 		{"curl", map[string]string{"Accept": "*/*", "User-Agent": "curl/8"}, false},
 		{"nothing at all", nil, false},
-		{"address typed into Chromium", map[string]string{"Accept": chromeNavigation, "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}, false},
+		{"link in a mail, opened in Chromium over https", map[string]string{"Accept": chromeNavigation, "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}, true},
 		{"foreign image in Chromium", map[string]string{"Accept": "image/avif,image/webp,*/*;q=0.8", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image", "Referer": "http://forum.example/"}, true},
 		{"the same without Referer", map[string]string{"Accept": "image/avif,image/webp,*/*;q=0.8", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, true},
 		{"link from another site with no-referrer", map[string]string{"Accept": chromeNavigation, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, true},
@@ -49,6 +49,8 @@ func TestSoftMarks(t *testing.T) {
 		{"style in an old browser", map[string]string{"Accept": "text/css,*/*;q=0.1"}, true},
 		{"cross-site form", map[string]string{"Accept": chromeNavigation, "Origin": "http://evil.example"}, true},
 		{"prefetch", map[string]string{"Accept": "*/*", "Sec-Purpose": "prefetch"}, true},
+		{"fetch() of a no-referrer page in Chromium over http", map[string]string{"Accept": "*/*", "Accept-Language": "en-US,en;q=0.9"}, true},
+		{"sandboxed frame's form", map[string]string{"Accept": chromeNavigation, "Origin": "null"}, true},
 		{"empty Referer", map[string]string{"Accept": "*/*", "Referer": ""}, false},
 	}
 	for _, tt := range tests {

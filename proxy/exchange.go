@@ -43,7 +43,8 @@ type exchange struct {
 	reported ban.Kind // what the app itself reports of the client
 	failed   bool     // the app gave no answer
 	judged   bool     // observed
-	pended   bool     // counted among the client's pending unknown paths
+	lane     *lane    // of an unknown path
+	inLane   bool     // it has a place there
 
 	status int
 	bytes  int64

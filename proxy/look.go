@@ -2,9 +2,8 @@ package proxy
 
 import (
 	"net/http"
-	"net/netip"
+	"net/url"
 	"strings"
-	"sync"
 
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -27,7 +26,11 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 		x.verdict = routes.Verdict{Kind: routes.BadHost}
 		x.local = http.StatusMisdirectedRequest
 	case !h.AllowDebugger && asksDebugger(r):
-		x.verdict = routes.Verdict{Kind: routes.Honeypath}
+		if x.known() { // someone else may have made the link
+			x.verdict = routes.Verdict{Kind: routes.BadRequest}
+		}
+		x.local = http.StatusNotFound
+	case !h.AllowDebugger && r.URL.Path == "/console" && !x.known():
 		x.local = http.StatusNotFound
 	case x.verdict.Kind == routes.Honeypath && x.confirmed:
 		x.local = http.StatusNotFound
@@ -35,58 +38,22 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 }
 
 // ours says that we answer ourselves, without asking the app. Where the app
-// itself has confirmed the table, a suspect's unknown paths cost it nothing,
-// and neither do those that a client sends faster than it is answered.
+// has confirmed the table, and was seen to answer unknown paths with errors, a
+// suspect's unknown paths cost it nothing.
 func (x *exchange) ours() bool {
-	if x.local == 0 && x.confirmed && x.verdict.Kind == routes.UnexpectedPath && !x.handler.welcoming.Load() &&
-		(x.decision.AnswerLocally || !x.pend()) {
+	if x.local == 0 && x.confirmed && x.verdict.Kind == routes.UnexpectedPath && x.decision.AnswerLocally &&
+		x.handler.manner.Load() == strict {
 		x.local = http.StatusNotFound
 	}
 	return x.local != 0
 }
 
-// pending counts, by client, the requests for unknown paths that the app has
-// not answered yet. It holds no more entries than there are requests in
-// flight.
-type pending struct {
-	mu sync.Mutex
-	n  map[netip.Prefix]int
-}
-
-// maxPending is how many unknown paths of one client the app is asked at once:
-// with those answered before, no more than maxretry/2 of the default.
-const maxPending = 2
-
-// pend enters the exchange among its client's unknown paths; false where there
-// are too many.
-func (x *exchange) pend() bool {
-	p := &x.handler.pending
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.n[x.identity.Client] >= maxPending {
-		return false
-	}
-	if p.n == nil {
-		p.n = map[netip.Prefix]int{}
-	}
-	p.n[x.identity.Client]++
-	x.pended = true
-	return true
-}
-
-// unpend takes it out again.
-func (x *exchange) unpend() {
-	if !x.pended {
-		return
-	}
-	x.pended = false
-	p := &x.handler.pending
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.n[x.identity.Client]--; p.n[x.identity.Client] <= 0 {
-		delete(p.n, x.identity.Client)
-	}
-}
+// The manners in which an app answers paths that it has no route for.
+const (
+	unseen    int32 = iota // not seen yet
+	strict                 // with errors
+	welcoming              // with a page or a redirect, see exchange.welcome
+)
 
 // answer gives our own answer.
 func (h *Handler) answer(x *exchange) {
@@ -127,7 +94,16 @@ func bareHost(host string) string {
 // it answers any path with such a query and hands out source and a Python
 // prompt (werkzeug/debug/__init__.py, DebuggedApplication.__call__).
 func asksDebugger(r *http.Request) bool {
-	return strings.Contains(r.URL.RawQuery, "__debugger__=")
+	if !strings.Contains(r.URL.RawQuery, "debugger") && !strings.Contains(r.URL.RawQuery, "%") {
+		return false
+	}
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		key, _, _ := strings.Cut(part, "=")
+		if plain, err := url.QueryUnescape(key); err == nil && plain == "__debugger__" {
+			return true
+		}
+	}
+	return false
 }
 
 // isUpgrade says whether a request asks to switch to a protocol (RFC 9110

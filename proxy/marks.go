@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -11,24 +12,19 @@ import (
 // script: neither must ban the reader.
 //
 // The marks are a Referer (RFC 9110 10.1.3; a foreign page, or the app's own
-// with a broken link), an Origin (RFC 6454; a cross-site form or fetch), a
-// Sec-Fetch-Site of another site and a Sec-Fetch-Dest of a sub-resource (W3C
-// Fetch Metadata 2.1, 2.3), an Accept that names images, styles or media, and
-// prefetching.
+// with a broken link), an Origin (RFC 6454; a cross-site form or fetch), any
+// Fetch Metadata (W3C Fetch Metadata 2), an Accept that names images, styles or
+// media, and prefetching. Over plain HTTP browsers send no Fetch Metadata, and a
+// page can suppress Referer and Origin; but it can't keep a browser from
+// sending Accept-Language (RFC 9110 12.5.4), which tools and scanners seldom do.
 //
 // A scanner can forge all of them. It then counts at the slower rate of soft
-// evidence, no worse.
+// evidence.
 func isSoft(h http.Header) bool {
 	for _, name := range markHeaders {
-		if len(h[name]) > 0 && h[name][0] != "" && h[name][0] != "null" {
+		if first(h, name) != "" {
 			return true
 		}
-	}
-	if site := first(h, "Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		return true
-	}
-	if dest := first(h, "Sec-Fetch-Dest"); dest != "" && dest != "document" {
-		return true
 	}
 	accept := first(h, "Accept")
 	for _, kind := range subresourceAccepts {
@@ -40,7 +36,10 @@ func isSoft(h http.Header) bool {
 }
 
 // markHeaders mark a request as soft by being there.
-var markHeaders = []string{"Referer", "Origin", "Sec-Purpose", "Purpose", "X-Moz"}
+var markHeaders = []string{
+	"Referer", "Origin", "Accept-Language", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest",
+	"Sec-Purpose", "Purpose", "X-Moz",
+}
 
 // subresourceAccepts are how browsers without Fetch Metadata begin the Accept
 // of a sub-resource. Scripts say */*, as do scanners, so they are not here.
@@ -51,4 +50,22 @@ func first(h http.Header, name string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// isForeign says whether a page of another site made the browser send a
+// request: what the app then reports is not its reader's doing.
+func isForeign(r *http.Request) bool {
+	if site := first(r.Header, "Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		return true
+	}
+	for _, name := range []string{"Origin", "Referer"} {
+		from := first(r.Header, name)
+		if from == "" {
+			continue
+		}
+		if u, err := url.Parse(from); err != nil || bareHost(u.Host) != bareHost(r.Host) {
+			return true // "null" as well
+		}
+	}
+	return false
 }

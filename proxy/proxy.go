@@ -81,15 +81,15 @@ type Handler struct {
 	ids      idSource
 	warnings onceLog
 	literals literals
-	pending  pending
+	lanes    lanes
 	told     told
 	sessions *sessions
 	pages    pages
 	tarpit   chan struct{}
 	ended    context.Context // has ended: asks without waiting
 	held     atomic.Int32    // requests that wait for an instance
-	// welcoming: the app answers unknown paths well, see exchange.welcome.
-	welcoming atomic.Bool
+	// manner is how the app answers unknown paths.
+	manner atomic.Int32
 }
 
 // New returns a Handler. It returns an error where c lacks something.
@@ -132,7 +132,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	x.identity = h.Clients.Resolve(r)
 	x.look(h, r)
-
+	if !x.enter() {
+		return // the client left while it waited behind its own unknown paths
+	}
 	x.decision = h.Engine.Admit(x.start, ban.Request{
 		Client: x.identity.Client,
 		Addr:   x.identity.Addr,
@@ -170,7 +172,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
 func (h *Handler) end(x *exchange) {
 	h.observe(x)
 	h.Engine.Done(x.decision)
-	x.unpend()
+	x.leave()
 	h.Metrics.InFlight(-1)
 	elapsed := h.Now().Sub(x.start)
 	h.count(x, elapsed)
