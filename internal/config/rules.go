@@ -187,5 +187,11 @@ func (matches) setNode(r *reader, n *yaml.Node, key string, rule *Rule) {
 		r.complain(n, key, errors.New("want some of peers, evidence, routes, methods, status"))
 		return
 	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if list := n.Content[i+1]; list.Kind == yaml.SequenceNode && len(list.Content) == 0 {
+			// Without entries it would mean everything, not nothing.
+			r.complain(list, key+"."+strconvSafe(n.Content[i].Value), errors.New("is an empty list; give an entry or remove the key"))
+		}
+	}
 	decode(r, n, key+".", matchFields, &rule.Match)
 }

@@ -50,6 +50,7 @@ func TestBadRulePlaces(t *testing.T) {
 		{"connections of a few", rule("action: throttle", "connections: few"), []string{`f.yaml:4:18: rules[0].connections: want a whole number from 1 to 1000000, not "few"`}},
 		{"in_flight as a list", rule("action: throttle", "in_flight: [1]"), []string{`f.yaml:4:16: rules[0].in_flight: want one value, not a list`}},
 		{"routes as a mapping", rule("action: block", "match:", "  routes: {a: b}"), []string{`f.yaml:5:15: rules[0].match.routes: want a value or a list of values, not a mapping`}},
+		{"empty list", rule("action: block", "match: {peers: [], status: 401}"), []string{`f.yaml:4:20: rules[0].match.peers: is an empty list; give an entry or remove the key`}},
 		{"second peer of three", rule("action: block", "match:", "  peers:", "    - 192.0.2.1", "    - 192.0.2.0/33", "    - example.org"), []string{`f.yaml:7:11: rules[0].match.peers: want an address or a CIDR such as 192.0.2.0/24, not "192.0.2.0/33"`}},
 		{"peer with bits beyond", rule("action: block", "match: {peers: 192.0.2.1/24}"), []string{`f.yaml:4:20: rules[0].match.peers: "192.0.2.1/24" has bits beyond its size (did you mean "192.0.2.0/24"?)`}},
 		{"operator's own rule", "rules: [{name: operator, action: throttle, rate: 5}]\n", []string{`f.yaml:1:16: rules[0].name: "operator" is a built-in rule's name`}},
