@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -24,8 +26,9 @@ import (
 type lean struct {
 	dialer net.Dialer
 
-	mu   sync.Mutex
-	idle []*leanConn // the last used is last, and used first
+	mu    sync.Mutex
+	idle  []*leanConn // the last used is last, and used first
+	sweep *time.Timer // closes those that were idle for too long; nil while none is kept
 }
 
 // Bounds of lean.
@@ -44,6 +47,7 @@ var errStale = errors.New("the app closed a kept connection")
 // leanConn is one connection to the app.
 type leanConn struct {
 	net.Conn
+	raw   syscall.RawConn
 	r     *bufio.Reader
 	w     *bufio.Writer
 	limit io.LimitedReader // what r reads from
@@ -58,34 +62,53 @@ func (l *lean) can(r *http.Request) bool {
 }
 
 // RoundTrip implements http.RoundTripper. The request's body is not looked at.
+// Where the app has closed a kept connection, one fresh connection is tried.
 func (l *lean) RoundTrip(r *http.Request) (*http.Response, error) {
-	for {
-		c, err := l.conn(r.Context(), r.URL.Host)
-		if err != nil {
-			return nil, err
-		}
+	if c := l.kept(); c != nil {
 		res, err := l.exchange(c, r)
-		if errors.Is(err, errStale) && r.Context().Err() == nil {
-			continue // nothing of an answer came: another connection may do
+		if !errors.Is(err, errStale) || r.Context().Err() != nil {
+			return res, err
 		}
-		return res, err
 	}
+	c, err := l.dial(r.Context(), r.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	return l.exchange(c, r)
 }
 
-// conn takes a kept connection, or makes one.
-func (l *lean) conn(ctx context.Context, addr string) (*leanConn, error) {
+// kept takes a kept connection that is as quiet as it should be; nil if there
+// is none.
+func (l *lean) kept() *leanConn {
 	now := time.Now()
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for len(l.idle) > 0 {
 		c := l.idle[len(l.idle)-1]
 		l.idle = l.idle[:len(l.idle)-1]
-		if now.Sub(c.since) < leanIdleTime {
-			l.mu.Unlock()
-			return c, nil
+		if now.Sub(c.since) < leanIdleTime && c.quiet() {
+			return c
 		}
 		c.Close() // never blocks: nothing is unsent
 	}
-	l.mu.Unlock()
+	return nil
+}
+
+// quiet says that a kept connection is open and that the app has sent nothing
+// on it since the last answer. Whatever it did send (the rest of an answer, a
+// 408) must not become the answer to somebody else's request.
+func (c *leanConn) quiet() bool {
+	quiet := false
+	err := c.raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = err == syscall.EAGAIN
+		return true
+	})
+	return err == nil && quiet
+}
+
+func (l *lean) dial(ctx context.Context, addr string) (*leanConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, leanDialTime)
 	defer cancel()
 	conn, err := l.dialer.DialContext(ctx, "tcp", addr)
@@ -93,6 +116,10 @@ func (l *lean) conn(ctx context.Context, addr string) (*leanConn, error) {
 		return nil, err
 	}
 	c := &leanConn{Conn: conn, w: bufio.NewWriterSize(conn, 4<<10)}
+	if c.raw, err = conn.(*net.TCPConn).SyscallConn(); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	c.limit.R = conn
 	c.r = bufio.NewReaderSize(&c.limit, 4<<10)
 	return c, nil
@@ -108,6 +135,28 @@ func (l *lean) keep(c *leanConn) {
 		return
 	}
 	l.idle = append(l.idle, c)
+	if l.sweep == nil {
+		l.sweep = time.AfterFunc(leanIdleTime, l.closeIdle)
+	}
+}
+
+// closeIdle closes the connections that were idle for too long: the app may
+// hold a worker for each.
+func (l *lean) closeIdle() {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle = slices.DeleteFunc(l.idle, func(c *leanConn) bool {
+		old := now.Sub(c.since) >= leanIdleTime
+		if old {
+			c.Close()
+		}
+		return old
+	})
+	l.sweep = nil
+	if len(l.idle) > 0 {
+		l.sweep = time.AfterFunc(leanIdleTime/2, l.closeIdle)
+	}
 }
 
 // CloseIdleConnections closes what is kept.
@@ -190,7 +239,7 @@ func (c *leanConn) stale(err error) error {
 
 // leanExclude are headers that write sets itself or that have no place in a
 // request without body.
-var leanExclude = map[string]bool{"Host": true, "Transfer-Encoding": true, "Content-Length": true, "Trailer": true}
+var leanExclude = map[string]bool{"Host": true, "User-Agent": true, "Transfer-Encoding": true, "Content-Length": true, "Trailer": true}
 
 // write sends the request's header. The values come from net/http's server,
 // which has checked them, or from us; Header.Write makes a line break in one a
@@ -206,8 +255,10 @@ func (c *leanConn) write(r *http.Request) error {
 	c.w.WriteString(" HTTP/1.1\r\nHost: ")
 	c.w.WriteString(host)
 	c.w.WriteString("\r\n")
-	if agent := r.Header["User-Agent"]; len(agent) == 1 && agent[0] == "" {
-		delete(r.Header, "User-Agent") // how ReverseProxy says none
+	if agent := first(r.Header, "User-Agent"); agent != "" { // empty is how ReverseProxy says none
+		c.w.WriteString("User-Agent: ")
+		c.w.WriteString(agent)
+		c.w.WriteString("\r\n")
 	}
 	if err := r.Header.WriteSubset(c.w, leanExclude); err != nil {
 		return err

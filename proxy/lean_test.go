@@ -343,3 +343,62 @@ func TestPostIsNeverSentTwice(t *testing.T) {
 		t.Errorf("the app got the POST %d times", n)
 	}
 }
+
+// TestLeanForgetsWhatTalksUnasked: bytes behind an answer, or a 408 on an idle
+// connection, never become the answer to the next request.
+func TestLeanForgetsWhatTalksUnasked(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	said := make(chan struct{}, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for {
+					if _, err := http.ReadRequest(r); err != nil {
+						return
+					}
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
+					io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong")
+					said <- struct{}{}
+				}
+			}()
+		}
+	}()
+	own := &lean{}
+	defer own.CloseIdleConnections()
+	for n := range 20 {
+		if a := ask(t, own, "GET", "http://"+l.Addr().String()+"/"); a.Body != "right" {
+			t.Fatalf("request %d: %+v", n, a)
+		}
+		<-said
+	}
+}
+
+// TestLeanSweeps closes idle connections even when no request comes.
+func TestLeanSweeps(t *testing.T) {
+	t.Parallel()
+	s := upstreamAnswers(t)
+	l := &lean{}
+	ask(t, l, "GET", s.URL+"/length")
+	idle := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.idle)
+	}
+	for deadline := time.Now().Add(3 * leanIdleTime); idle() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("an idle connection is kept for ever")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

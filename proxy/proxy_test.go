@@ -63,6 +63,8 @@ func (a *scriptedApp) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func (a *scriptedApp) TLS() bool { return false }
+
 func (a *scriptedApp) Prepare(*http.Request, app.Forwarded) {}
 
 func (a *scriptedApp) Testify(_ int, h http.Header) app.Witness {

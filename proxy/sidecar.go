@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -41,7 +42,10 @@ func NewSidecar(upstream *url.URL, log *slog.Logger) *Sidecar {
 		upstream: upstream,
 		log:      log,
 		client: &http.Client{
-			Timeout:       10 * time.Second,
+			Timeout: 10 * time.Second,
+			// As requests are forwarded: past any proxy of the environment,
+			// whatever the app's certificate.
+			Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -50,6 +54,9 @@ func NewSidecar(upstream *url.URL, log *slog.Logger) *Sidecar {
 // Wait implements App. Whoever runs the app answers for its being there.
 func (s *Sidecar) Wait(context.Context) error { return nil }
 
+// TLS implements App.
+func (s *Sidecar) TLS() bool { return s.upstream.Scheme == "https" }
+
 // Prepare implements App. There is no hook to prepare for.
 func (s *Sidecar) Prepare(*http.Request, app.Forwarded) {}
 
@@ -57,10 +64,10 @@ func (s *Sidecar) Prepare(*http.Request, app.Forwarded) {}
 func (s *Sidecar) Testify(status int, _ http.Header) app.Witness {
 	silent := s.silent.Load()
 	switch {
-	case status == http.StatusNotFound:
-		return app.Witness{Present: true, Routing: app.NotFound}
 	case silent == nil || (*silent)[status]:
 		return app.Witness{}
+	case status == http.StatusNotFound:
+		return app.Witness{Present: true, Routing: app.NotFound}
 	case status == http.StatusMethodNotAllowed:
 		return app.Witness{Present: true, Routing: app.MethodNotAllowed}
 	case status >= 200 && status < 400:
@@ -162,18 +169,20 @@ type literals struct {
 const (
 	learnClients = 3
 	maxLiterals  = 1000
+	maxLiteral   = 512 // bytes of a path
 )
 
 // note adds a client's success and reports whether the path is now learned.
 func (l *literals) note(method, path, client string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(path) > maxLiteral {
+		return false
+	}
 	key := method + " " + path
 	clients := l.seen[key]
 	if clients == nil {
-		if len(l.seen) >= maxLiterals {
-			return false
-		}
+		l.makeRoom()
 		if l.seen == nil {
 			l.seen = map[string]map[string]bool{}
 		}
@@ -185,4 +194,17 @@ func (l *literals) note(method, path, client string) bool {
 	}
 	clients[client] = true
 	return len(clients) == learnClients
+}
+
+// makeRoom forgets any one path where there are too many (a learned one stays in
+// the table):
+// nobody can fill the places for good.
+func (l *literals) makeRoom() {
+	if len(l.seen) < maxLiterals {
+		return
+	}
+	for key := range l.seen {
+		delete(l.seen, key)
+		return
+	}
 }

@@ -16,6 +16,8 @@ import (
 type App interface {
 	// Wait returns nil once an instance is ready, or why none will be soon.
 	Wait(ctx context.Context) error
+	// TLS says whether the app speaks TLS itself; known once it serves.
+	TLS() bool
 	// Prepare marks a request on its way to the app with what its hook
 	// needs.
 	Prepare(out *http.Request, f app.Forwarded)
@@ -44,7 +46,10 @@ func newReverseProxy(h *Handler) *httputil.ReverseProxy {
 func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	x := exchangeOf(p.In.Context())
 	out := p.Out
-	out.URL.Scheme, out.URL.Host = h.Upstream.Scheme, h.Upstream.Host
+	out.URL.Scheme, out.URL.Host = "http", h.Upstream.Host
+	if h.App.TLS() {
+		out.URL.Scheme = "https"
+	}
 	// ReverseProxy drops query parameters that Go can't parse, and Go
 	// escapes a path anew; the app's own parser decides.
 	out.URL.RawQuery = p.In.URL.RawQuery
@@ -92,31 +97,34 @@ func (h *Handler) setForwarding(x *exchange, out *http.Request) {
 // X_Forwarded_For and X-Forwarded-For (PEP 3333, environ).
 func forges(name string, direct bool) bool {
 	if strings.IndexByte(name, '_') >= 0 {
-		return forwardingHeaders[canonical(name)]
+		return isForwarding(canonical(name))
 	}
-	return direct && forwardingHeaders[name]
+	return direct && isForwarding(name)
+}
+
+func isForwarding(name string) bool {
+	return strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "X-Original-") || forwardingHeaders[name]
 }
 
 // forwardingHeaders are those that an app may take for the client's address,
-// scheme, host or mount point (Werkzeug's ProxyFix, and what CDNs send).
+// scheme, host or mount point (Werkzeug's ProxyFix, and what CDNs send), beside
+// all that begin with X-Forwarded and X-Original-.
 var forwardingHeaders = map[string]bool{
-	"Forwarded":           true,
-	"X-Forwarded-For":     true,
-	"X-Forwarded-Proto":   true,
-	"X-Forwarded-Host":    true,
-	"X-Forwarded-Port":    true,
-	"X-Forwarded-Prefix":  true,
-	"X-Forwarded-Scheme":  true,
-	"X-Forwarded-Ssl":     true,
-	"X-Real-Ip":           true,
-	"X-Client-Ip":         true,
-	"X-Cluster-Client-Ip": true,
-	"True-Client-Ip":      true,
-	"Cf-Connecting-Ip":    true,
-	"Fastly-Client-Ip":    true,
-	"X-Original-Url":      true,
-	"X-Rewrite-Url":       true,
-	"X-Script-Name":       true,
+	"Forwarded":                true,
+	"X-Real-Ip":                true,
+	"X-Client-Ip":              true,
+	"X-Cluster-Client-Ip":      true,
+	"X-Host":                   true,
+	"X-Rewrite-Url":            true,
+	"X-Script-Name":            true,
+	"X-Envoy-External-Address": true,
+	"X-Appengine-User-Ip":      true,
+	"X-Azure-Clientip":         true,
+	"True-Client-Ip":           true,
+	"Cf-Connecting-Ip":         true,
+	"Cf-Connecting-Ipv6":       true,
+	"Fastly-Client-Ip":         true,
+	"Fly-Client-Ip":            true,
 }
 
 func canonical(name string) string {

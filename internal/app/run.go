@@ -187,6 +187,10 @@ func (a *App) URL() string {
 	return "http://" + a.Addr()
 }
 
+// TLS says whether the running instance speaks TLS itself, as with
+// app.run(ssl_context=...).
+func (a *App) TLS() bool { return a.tls.Load() }
+
 // Wait returns nil as soon as an instance is ready; an error that is
 // [ErrCrashLoop] or [ErrStopped] says why none will be soon, with the end of
 // the app's output.
