@@ -125,7 +125,9 @@ func (e *Engine) restore(p *policy, r Record) {
 		ban := *r.Ban
 		d.ban, d.refusals, ban.Refusals = &ban, ban.Refusals, 0
 	}
-	s.account(d)
+	if s.account(d); s.bytes > s.budget && d.trim(r.Last) {
+		s.account(d) // quicker than to look for who has the least
+	}
 	s.shrink(r.Last)
 }
 

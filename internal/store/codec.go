@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"github.com/flask2ban/flask2ban/ban"
 )
@@ -103,7 +104,7 @@ func appendPieces(b []byte, pieces []ban.Piece) []byte {
 
 func decode(b []byte) (ban.Record, error) { return texts{}.decode(b) }
 
-// texts are those that many records have in common (kinds, methods, reasons),
+// texts are those of bans that many records have in common (rules, reasons),
 // so that each is in memory once. A nil one makes all texts empty, for a check
 // that allocates little.
 type texts map[string]string
@@ -129,13 +130,26 @@ func (t texts) of(b []byte) string {
 }
 
 func (t texts) decode(b []byte) (ban.Record, error) {
-	d := decoder{rest: b, texts: t}
+	return t.read(decoder{whole: b, rest: b, texts: t})
+}
+
+// decodeText decodes without a copy: the texts of pieces are parts of s. The
+// decoder only reads its bytes.
+func (t texts) decodeText(s string) (ban.Record, error) {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	return t.read(decoder{whole: b, rest: b, copied: s, texts: t})
+}
+
+func (t texts) read(d decoder) (ban.Record, error) {
 	if v := d.byte(); d.err == nil && v != codecVersion {
 		return ban.Record{}, fmt.Errorf("record has encoding %d, this flask2ban knows %d", v, codecVersion)
 	}
 	r := ban.Record{Client: d.prefix(), Ban: d.ban(), Evidence: d.pieces(), Spent: d.pieces()}
-	for range d.count(overflowBytes) {
-		r.More = append(r.More, ban.Overflow{Start: d.time(), Hard: d.float(), Soft: d.float(), SoftPaths: int(d.uvarint())})
+	if n := d.count(overflowBytes); n > 0 {
+		r.More = make([]ban.Overflow, n)
+	}
+	for i := range r.More {
+		r.More[i] = ban.Overflow{Start: d.time(), Hard: d.float(), Soft: d.float(), SoftPaths: int(d.uvarint())}
 	}
 	r.Last = d.time()
 	for _, n := range [...]*uint16{&r.Good, &r.Bad, &r.Routes, &r.Sessions} {
@@ -157,9 +171,10 @@ const (
 
 // decoder reads fields until the first error, after which all are zero.
 type decoder struct {
-	rest  []byte
-	texts texts
-	err   error
+	whole, rest []byte
+	texts       texts
+	copied      string // whole, once a text of it is needed
+	err         error
 }
 
 func (d *decoder) fail(err error) {
@@ -211,13 +226,18 @@ func (d *decoder) time() time.Time {
 
 func (d *decoder) text() string { return d.texts.of(d.take(d.uvarint())) }
 
-// own is a text that few records share.
+// own is a text of a piece of evidence. All such texts of a record are parts of
+// one copy of it: they come and go together.
 func (d *decoder) own() string {
 	b := d.take(d.uvarint())
-	if d.texts == nil {
+	if d.texts == nil || len(b) == 0 {
 		return ""
 	}
-	return string(b)
+	if d.copied == "" {
+		d.copied = string(d.whole)
+	}
+	end := len(d.whole) - len(d.rest)
+	return d.copied[end-len(b) : end]
 }
 
 func (d *decoder) float() float64 {
@@ -271,8 +291,8 @@ func (d *decoder) pieces() []ban.Piece {
 }
 
 func (d *decoder) piece() ban.Piece {
-	p := ban.Piece{Time: d.time(), Kind: ban.Kind(d.text()), Method: d.text(), Path: d.own()}
-	p.Route, p.Verdict, p.RequestID, p.Weight = d.text(), d.text(), d.own(), d.float()
+	p := ban.Piece{Time: d.time(), Kind: ban.Kind(d.own()), Method: d.own(), Path: d.own()}
+	p.Route, p.Verdict, p.RequestID, p.Weight = d.own(), d.own(), d.own(), d.float()
 	flags := d.byte()
 	p.Soft, p.Local = flags&1 != 0, flags&2 != 0
 	return p

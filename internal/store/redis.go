@@ -139,6 +139,7 @@ func newShared(spec string) (*shared, error) {
 		return nil, fmt.Errorf("store %s: %w", redacted(spec), err)
 	}
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = redisTimeout, redisTimeout, redisTimeout
+	options.Protocol = 2
 	options.MaxRetries, options.DialerRetries, options.PoolSize = -1, 1, redisConnections
 	options.ContextTimeoutEnabled, options.DisableIdentity = true, true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -179,38 +180,6 @@ func refused(err error) bool {
 func (s *shared) key(name string) string { return s.prefix + name }
 
 func (s *shared) clientKey(p netip.Prefix) string { return s.prefix + "client:" + p.String() }
-
-// Load calls the function for each client's record. A store that is away
-// loads nothing: Follow tells the rest when it is back.
-func (s *shared) Load(ctx context.Context, each func(ban.Record) error) error {
-	if s.isAway() {
-		return nil
-	}
-	s.mu.Lock()
-	s.last, s.epoch = 0, ""
-	s.mu.Unlock()
-	texts := texts{}
-	for more := true; more; {
-		page, err := s.page(ctx, texts)
-		if err != nil && ctx.Err() == nil && !refused(err) {
-			s.lost(err)
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("store %s: load: %w", s.name, s.hide(err))
-		}
-		for _, c := range page.clients {
-			s.learn(c)
-			if r := c.record(s.instance); !r.Empty() || !r.Others.Empty() {
-				if err := each(r); err != nil {
-					return err
-				}
-			}
-		}
-		more = s.turn(page)
-	}
-	return nil
-}
 
 // Save keeps what this instance knows beside what others do, in one round
 // trip. After an error some of it may be saved; saving it again is harmless.

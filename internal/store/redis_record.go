@@ -110,20 +110,24 @@ var errReply = errors.New("the server's answer is not one of our script's: is an
 
 // readState reads a client, its sequence, and its fields with their values.
 func readState(values []any, t texts) (state, error) {
-	fields := make([]string, len(values))
-	for i, v := range values {
-		fields[i], _ = v.(string)
-	}
-	if len(fields) < 2 || len(fields)%2 != 0 {
+	if len(values) < 2 {
 		return state{}, errReply
 	}
-	client, err := netip.ParsePrefix(fields[0])
-	if err != nil {
-		return state{}, fmt.Errorf("%w: %w", errReply, err)
+	client, _ := values[0].(string)
+	seq, _ := values[1].(string)
+	return readFields(client, number(seq), values[2:], t)
+}
+
+func readFields(name string, seq int64, values []any, t texts) (state, error) {
+	client, err := netip.ParsePrefix(name)
+	if err != nil || len(values)%2 != 0 {
+		return state{}, fmt.Errorf("client %q: %w", name, errReply)
 	}
-	c := state{client: client, seq: number(fields[1])}
-	for i := 2; i < len(fields); i += 2 {
-		if err := c.field(fields[i], fields[i+1], t); err != nil {
+	c := state{client: client, seq: seq}
+	for i := 0; i < len(values); i += 2 {
+		field, _ := values[i].(string)
+		value, _ := values[i+1].(string)
+		if err := c.field(field, value, t); err != nil {
 			return state{}, fmt.Errorf("client %s: %w", client, err)
 		}
 	}
@@ -132,10 +136,10 @@ func readState(values []any, t texts) (state, error) {
 
 // number is a number of our scripts; 0 for anything else.
 func number(s string) int64 {
-	n, _ := strconv.ParseFloat(s, 64) // scores come as 1e+06 from some servers
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return i
 	}
+	n, _ := strconv.ParseFloat(s, 64) // scores can come as 1e+06
 	return int64(n)
 }
 
@@ -162,7 +166,7 @@ func (c *state) field(name, value string, t texts) error {
 }
 
 func (c *state) decide(data string, t texts) error {
-	r, err := t.decode([]byte(data))
+	r, err := t.decodeText(data)
 	if err == nil && r.Ban == nil {
 		err = errReply
 	}
@@ -174,7 +178,7 @@ func (c *state) decide(data string, t texts) error {
 }
 
 func (c *state) contribute(instance, data string, t texts) error {
-	r, err := t.decode([]byte(data))
+	r, err := t.decodeText(data)
 	if err == nil {
 		c.parts = append(c.parts, part{instance, r})
 	}
