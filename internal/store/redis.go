@@ -229,7 +229,11 @@ func (s *shared) send(ctx context.Context, records []ban.Record) (replies []any,
 		if err != nil {
 			return nil, err
 		}
-		replies = append(replies, part...)
+		if len(part) == 0 {
+			return nil, errReply
+		}
+		replies = append(replies, part[:len(part)-1]...)
+		s.begun(part[len(part)-1])
 	}
 	return replies, nil
 }

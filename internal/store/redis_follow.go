@@ -160,6 +160,15 @@ func (s *shared) replaced(p page) bool {
 	return true
 }
 
+// begun notes the epoch that a save was made in, where none is known.
+func (s *shared) begun(epoch any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name, _ := epoch.(string); s.epoch == "" {
+		s.epoch = name
+	}
+}
+
 // learn notes a client's state.
 func (s *shared) learn(c state) {
 	s.mu.Lock()
@@ -177,7 +186,7 @@ func (s *shared) tell(c state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.known[c.client]
-	if c.seq <= was.seq || c.gen < was.gen || s.follower == nil {
+	if c.gen < was.gen || c.gen == was.gen && c.seq <= was.seq || s.follower == nil {
 		return
 	}
 	s.known[c.client] = c.mark()

@@ -6,7 +6,7 @@
 --   any more in milliseconds, 1 where a person decided, the ban, the evidence.
 -- Returns for each client: generation, sequence (0 where nothing changed),
 --   1 where the instance was overruled, the time of the decision in force and
---   its ban, then the evidence of each other instance.
+--   its ban, then the evidence of each other instance. The epoch comes last.
 local instance, channel, stride = ARGV[1], ARGV[2], 8
 local own = 'i:' .. instance
 local clock = redis.call('TIME')
@@ -108,4 +108,5 @@ if #over > 0 then
   redis.call('ZREM', KEYS[2], unpack(over))
   redis.call('ZREM', KEYS[3], unpack(over))
 end
+replies[#replies + 1] = redis.call('GET', KEYS[4]) or ''
 return replies
