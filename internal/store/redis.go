@@ -196,6 +196,11 @@ func (s *shared) Save(ctx context.Context, records []ban.Record) error {
 			replies, err = s.send(ctx, records)
 		}
 	}
+	if errors.Is(err, errEpoch) {
+		if err = s.catchUp(ctx); err == nil {
+			replies, err = s.send(ctx, records)
+		}
+	}
 	if err == nil {
 		return s.settle(records, replies)
 	}
@@ -229,11 +234,13 @@ func (s *shared) send(ctx context.Context, records []ban.Record) (replies []any,
 		if err != nil {
 			return nil, err
 		}
-		if len(part) == 0 {
+		if len(part) == 1 {
+			return nil, errEpoch
+		}
+		if len(part) == 0 || !s.begun(part[len(part)-1]) {
 			return nil, errReply
 		}
 		replies = append(replies, part[:len(part)-1]...)
-		s.begun(part[len(part)-1])
 	}
 	return replies, nil
 }

@@ -156,17 +156,22 @@ func (s *shared) replaced(p page) bool {
 		clear(s.known) // generations begin anew
 	}
 	s.last, s.epoch = 0, p.epoch
-	s.follower.SaveAgain()
+	if s.follower != nil {
+		s.follower.SaveAgain()
+	}
 	return true
 }
 
-// begun notes the epoch that a save was made in, where none is known.
-func (s *shared) begun(epoch any) {
+// begun notes the epoch of a save or message where none is known. It returns
+// false for those of another one.
+func (s *shared) begun(epoch any) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if name, _ := epoch.(string); s.epoch == "" {
+	name, _ := epoch.(string)
+	if s.epoch == "" {
 		s.epoch = name
 	}
+	return name == s.epoch
 }
 
 // learn notes a client's state.
@@ -305,11 +310,12 @@ func (s *shared) hear(ctx context.Context) {
 	}
 }
 
-// heard takes in a decision: instance, sequence, generation, when it was made,
+// heard takes in a decision: epoch, instance, sequence, generation, when it was made,
 // until when it matters, client, ban.
 func (s *shared) heard(message string) {
+	epoch, message, _ := strings.Cut(message, " ")
 	f := strings.SplitN(message, " ", 7)
-	if len(f) < 7 || f[0] == s.instance {
+	if len(f) < 7 || f[0] == s.instance || !s.begun(epoch) {
 		return
 	}
 	client, err := netip.ParsePrefix(f[5])

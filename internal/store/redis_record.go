@@ -14,10 +14,10 @@ import (
 // call is the saving script's keys and arguments for some records.
 func (s *shared) call(records []ban.Record) (keys []string, args []any) {
 	keys = []string{s.key("seq"), s.key("changes"), s.key("expiry"), s.key("epoch")}
-	args = []any{s.instance, s.key("news")}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	args = []any{s.instance, s.key("news"), s.epoch}
 	for _, r := range records {
 		keys = append(keys, s.clientKey(r.Client))
 		args = append(args, s.request(now, r)...)
@@ -105,6 +105,8 @@ type part struct {
 	instance string
 	record   ban.Record
 }
+
+var errEpoch = errors.New("everything was deleted in Redis meanwhile")
 
 var errReply = errors.New("the server's answer is not one of our script's: is another program using these keys?")
 

@@ -49,7 +49,7 @@ func message(seq, gen int, r ban.Record) string {
 	if r.Ban != nil {
 		data = string(encode(nil, decisionOf(r)))
 	}
-	return fmt.Sprintf("another %d %d %d %d %s %s", seq, gen, epoch.UnixMicro(), epoch.Add(time.Hour).UnixMilli(), r.Client, data)
+	return fmt.Sprintf("epoch another %d %d %d %d %s %s", seq, gen, epoch.UnixMicro(), epoch.Add(time.Hour).UnixMilli(), r.Client, data)
 }
 
 func TestHeardDecisions(t *testing.T) {
@@ -76,9 +76,10 @@ func TestHeardDecisions(t *testing.T) {
 
 func TestHeardNonsense(t *testing.T) {
 	s, e := listener(t)
+	s.epoch = "epoch"
 	whole := message(1, 1, banned("192.0.2.1/32"))
 	own := strings.Replace(whole, "another", s.instance, 1)
-	for _, m := range []string{"", "x", "a b c d e f g", own, strings.Replace(whole, "192.0.2.1/32", "192.0.2.1", 1), whole[:len(whole)-9]} {
+	for _, m := range []string{"", "x", "a b c d e f g", own, strings.Replace(whole, "192.0.2.1/32", "192.0.2.1", 1), whole[:len(whole)-9], "x" + whole} {
 		s.heard(m)
 	}
 	if len(e.news) != 0 {
@@ -89,7 +90,7 @@ func TestHeardNonsense(t *testing.T) {
 func FuzzHeard(f *testing.F) {
 	f.Add(message(1, 1, banned("192.0.2.1/32")))
 	f.Add(message(1, 1, ban.Record{Client: netip.MustParsePrefix("2001:db8::/64")}))
-	f.Add("another 1 1 1 1 192.0.2.1/32 \x01")
+	f.Add("epoch another 1 1 1 1 192.0.2.1/32 \x01")
 	s, _ := listener(f)
 	f.Fuzz(func(_ *testing.T, m string) { s.heard(m) })
 }

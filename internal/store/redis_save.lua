@@ -1,17 +1,26 @@
 -- Saves what one instance knows of some clients, and decides between instances.
 -- KEYS: sequence, changes, expiry, epoch, then one key for each client.
--- ARGV: the instance, the channel, then for each client eight:
+-- ARGV: the instance, the channel, the epoch that the instance knows ('' for
+--   none), then for each client eight:
 --   client, operation (save, lift, forget), the generation that the instance
 --   knows, the time of its decision in microseconds, when nothing of it matters
 --   any more in milliseconds, 1 where a person decided, the ban, the evidence.
 -- Returns for each client: generation, sequence (0 where nothing changed),
 --   1 where the instance was overruled, the time of the decision in force and
---   its ban, then the evidence of each other instance. The epoch comes last.
-local instance, channel, stride = ARGV[1], ARGV[2], 8
+--   its ban, then the evidence of each other instance. The epoch comes
+--   last; alone, where the instance knows another: its generations mean nothing.
+local instance, channel, first, stride = ARGV[1], ARGV[2], 4, 8
 local own = 'i:' .. instance
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local longest = now
+local epoch = redis.call('GET', KEYS[4]) or ''
+if ARGV[3] ~= '' and ARGV[3] ~= epoch then
+  return { epoch }
+end
+if epoch == '' then
+  epoch = instance .. '-' .. string.format('%d', now)
+end
 
 -- extend makes a key live until then at least and returns how long it will.
 local function extend(key, till)
@@ -50,11 +59,11 @@ local function others(reply, key)
 end
 
 local replies = {}
-for i = 3, #ARGV, stride do
+for i = first, #ARGV, stride do
   local client, operation, known = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   local at, till, person = tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), ARGV[i + 5] == '1'
   local ban, evidence = ARGV[i + 6], ARGV[i + 7]
-  local key = KEYS[5 + (i - 3) / stride]
+  local key = KEYS[5 + (i - first) / stride]
   local stored = redis.call('HMGET', key, 'gen', 'at', 'ban')
   local gen, decided, was = tonumber(stored[1] or 0), tonumber(stored[2] or 0), stored[3]
   local same = was and ban ~= '' and at == decided
@@ -83,7 +92,7 @@ for i = 3, #ARGV, stride do
     end
     seq = note(client, key, till)
     if news then
-      redis.call('PUBLISH', channel, string.format('%s %d %d %d %d %s ', instance, seq, gen, at, till, client) .. ban)
+      redis.call('PUBLISH', channel, string.format('%s %s %d %d %d %d %s ', epoch, instance, seq, gen, at, till, client) .. ban)
     end
   end
 
@@ -98,7 +107,7 @@ for i = 3, #ARGV, stride do
 end
 
 if longest > now then
-  redis.call('SET', KEYS[4], instance .. '-' .. string.format('%d', now), 'NX')
+  redis.call('SET', KEYS[4], epoch, 'NX')
   for i = 1, 4 do
     extend(KEYS[i], longest + 86400000)
   end
@@ -108,5 +117,5 @@ if #over > 0 then
   redis.call('ZREM', KEYS[2], unpack(over))
   redis.call('ZREM', KEYS[3], unpack(over))
 end
-replies[#replies + 1] = redis.call('GET', KEYS[4]) or ''
+replies[#replies + 1] = epoch
 return replies
