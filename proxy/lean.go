@@ -193,11 +193,16 @@ func (l *lean) exchange(c *leanConn, r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// roundTrip writes the request and reads headers until the final answer's.
+// roundTrip writes the request and reads the answer's header.
 func (c *leanConn) roundTrip(r *http.Request) (*http.Response, error) {
 	if err := c.write(r); err != nil {
 		return nil, c.stale(err)
 	}
+	return c.answer(r)
+}
+
+// answer reads headers until the final answer's.
+func (c *leanConn) answer(r *http.Request) (*http.Response, error) {
 	c.limit.N = leanMaxHeader
 	if _, err := c.r.Peek(1); err != nil {
 		return nil, c.stale(err)
@@ -241,10 +246,19 @@ func (c *leanConn) stale(err error) error {
 // request without body.
 var leanExclude = map[string]bool{"Host": true, "User-Agent": true, "Transfer-Encoding": true, "Content-Length": true, "Trailer": true}
 
-// write sends the request's header. The values come from net/http's server,
-// which has checked them, or from us; Header.Write makes a line break in one a
-// space all the same.
+// write sends a request without a body.
 func (c *leanConn) write(r *http.Request) error {
+	if err := c.writeHead(r); err != nil {
+		return err
+	}
+	c.w.WriteString("\r\n")
+	return c.w.Flush()
+}
+
+// writeHead writes the request's header, without the line that ends it. The
+// values come from net/http's server, which has checked them, or from us;
+// Header.Write makes a line break in one a space all the same.
+func (c *leanConn) writeHead(r *http.Request) error {
 	host := r.Host
 	if host == "" {
 		host = r.URL.Host
@@ -260,11 +274,7 @@ func (c *leanConn) write(r *http.Request) error {
 		c.w.WriteString(agent)
 		c.w.WriteString("\r\n")
 	}
-	if err := r.Header.WriteSubset(c.w, leanExclude); err != nil {
-		return err
-	}
-	c.w.WriteString("\r\n")
-	return c.w.Flush()
+	return r.Header.WriteSubset(c.w, leanExclude)
 }
 
 // leanBody is an answer's body. Its end gives the connection back.

@@ -86,11 +86,10 @@ func TestConnectionsAreCountedUntilTheyAreClosed(t *testing.T) {
 
 // Behind a proxy that announces clients, they are counted and not the proxy.
 func TestAnnouncedConnectionsAreCounted(t *testing.T) {
-	s := &turnstile{limit: 1, open: map[netip.Addr]int{}}
+	// Each connection of the proxy itself is counted at accept too.
+	s := &turnstile{limit: 1, open: map[netip.Addr]int{netip.MustParseAddr("127.0.0.1"): -100}}
 	at := meteredServer(t, s)
 	const header = "PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n"
-	// Each connection of the proxy itself is counted at accept too.
-	s.open[netip.MustParseAddr("127.0.0.1")] = -100
 	first := dialAs(t, "127.0.0.1", at)
 	io.WriteString(first, header)
 	await(t, "the client is counted", func() bool { return s.of("203.0.113.7") == 1 })

@@ -38,7 +38,10 @@ func newTransport() http.RoundTripper {
 // listening socket outlives the app, so the second try waits in the kernel's
 // queue until the app is back.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !idempotent[r.Method] || r.Body != nil && r.Body != http.NoBody {
+	switch hasBody := r.Body != nil && r.Body != http.NoBody; {
+	case hasBody && t.lean.canUpload(r):
+		return t.lean.upload(r)
+	case hasBody, !idempotent[r.Method]:
 		return t.fresh.RoundTrip(r)
 	}
 	route := ""

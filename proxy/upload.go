@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+	"time"
+)
+
+// canUpload says whether lean does a request with a body as well as
+// http.Transport, or better: an app may answer an upload without reading it
+// (no permission, too large) and close. http.Transport then reports that
+// writing failed, and the answer that is already there is lost.
+func (l *lean) canUpload(r *http.Request) bool {
+	return r.URL.Scheme == "http" && r.Body != nil && r.Body != http.NoBody &&
+		len(r.Trailer) == 0 && len(r.Header["Upgrade"]) == 0 && len(r.Header["Expect"]) == 0
+}
+
+// lateAnswer is how long an answer is awaited after the app has stopped
+// reading.
+const lateAnswer = time.Second
+
+// errUpload wraps an error of the client's side while its body was read.
+type errUpload struct{ error }
+
+// Unwrap gives the client's error.
+func (e errUpload) Unwrap() error { return e.error }
+
+// upload sends a request with a body over a connection of its own, writing on
+// one goroutine and reading on this one. It is never sent twice.
+func (l *lean) upload(r *http.Request) (*http.Response, error) {
+	c, err := l.dial(r.Context(), r.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- c.sendUpload(r) }()
+	stop := context.AfterFunc(r.Context(), func() { c.SetDeadline(past) })
+	res, err := c.answer(r)
+	if err != nil {
+		stop()
+		c.Close()
+		return nil, errors.Join(r.Context().Err(), c.uploadError(<-sent, err))
+	}
+	res.Body = &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop}
+	return res, nil
+}
+
+// uploadError is why there was no answer: the client's fault before the app's.
+func (c *leanConn) uploadError(sent, read error) error {
+	var client errUpload
+	if errors.As(sent, &client) {
+		return client.error
+	}
+	return errors.Join(read, sent)
+}
+
+// sendUpload writes header and body. When the app stops reading, its answer
+// gets a moment to be read; when the client fails, there is none to wait for.
+func (c *leanConn) sendUpload(r *http.Request) error {
+	err := c.writeUpload(r)
+	var client errUpload
+	switch {
+	case errors.As(err, &client):
+		c.SetDeadline(past)
+	case err != nil:
+		c.SetReadDeadline(time.Now().Add(lateAnswer))
+	}
+	return err
+}
+
+func (c *leanConn) writeUpload(r *http.Request) error {
+	if err := c.writeHead(r); err != nil {
+		return err
+	}
+	body := clientBody{r.Body}
+	if r.ContentLength >= 0 {
+		c.w.WriteString("Content-Length: " + strconv.FormatInt(r.ContentLength, 10) + "\r\nConnection: close\r\n\r\n")
+		if _, err := io.CopyN(c.w, body, r.ContentLength); err != nil {
+			return err
+		}
+		return c.w.Flush()
+	}
+	c.w.WriteString("Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+	if err := c.w.Flush(); err != nil { // the app may answer before the first part
+		return err
+	}
+	chunks := httputil.NewChunkedWriter(flushing{c})
+	if _, err := io.Copy(chunks, body); err != nil {
+		return err
+	}
+	if err := chunks.Close(); err != nil {
+		return err
+	}
+	c.w.WriteString("\r\n")
+	return c.w.Flush()
+}
+
+// flushing sends each part on at once: it may be an event.
+type flushing struct{ c *leanConn }
+
+// Write implements io.Writer.
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.c.w.Write(p)
+	return n, errors.Join(err, f.c.w.Flush())
+}
+
+// clientBody marks the errors of reading the client's body.
+type clientBody struct{ io.Reader }
+
+// Read implements io.Reader.
+func (b clientBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = errUpload{err}
+	}
+	return n, err
+}
