@@ -11,8 +11,10 @@ const (
 	// softPaths is from how many distinct paths on soft evidence can block. It
 	// grows by as many for each second in which the app served the client one
 	// of its own routes: a page of a hundred broken images must not ban its
-	// readers.
+	// readers. It grows no further than softGood times, or a scanner that forges
+	// a Referer would only have to ask for a route now and then.
 	softPaths = 30
+	softGood  = 15
 	// goodFactor raises the threshold of clients with a good record,
 	// sharedFactor that of addresses shared by many such.
 	goodFactor   = 1.5
@@ -82,7 +84,7 @@ func (p *policy) threshold(m *merit) float64 {
 // blocks says whether that much evidence blocks the client.
 func (p *policy) blocks(s sums, m *merit) bool {
 	limit := p.threshold(m) - rounding
-	return s.hard >= limit || s.softPaths >= softPaths*(1+int(m.good)) && s.score() >= limit
+	return s.hard >= limit || s.softPaths >= softPaths*(1+min(int(m.good), softGood)) && s.score() >= limit
 }
 
 // suspects says whether that much evidence makes a suspect.

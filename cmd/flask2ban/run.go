@@ -141,8 +141,6 @@ func (s *service) upkeep(ctx context.Context) error {
 // remember notes which routes the app has now, for the grace of those that a
 // later version lacks.
 func (s *service) remember() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.history.Note(s.table.Project(), time.Now(), s.config.RouteGrace); err != nil {
 		s.log.Warn("route history", "error", err)
 	}

@@ -45,7 +45,7 @@ type service struct {
 	admin   *admin.Server
 
 	closers []func() error
-	mu      sync.Mutex     // guards history and current
+	mu      sync.Mutex     // guards current
 	current *config.Config // config, or what was reloaded since
 
 	unknownRoutes sync.Map // what warnOfRoutes has told of
@@ -138,8 +138,6 @@ func (s *service) openRoutes(ctx context.Context) error {
 
 // retired are the routes in their grace, given those that the app has now.
 func (s *service) retired(project *routes.Project) []routes.Route {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return s.history.Retired(project, time.Now(), s.config.RouteGrace)
 }
 

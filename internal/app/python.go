@@ -75,6 +75,9 @@ func FindPython(ctx context.Context, s Search) (Python, error) {
 	if s.Env == nil {
 		s.Env = os.Environ()
 	}
+	if s.as == nil {
+		s.as = s.owner()
+	}
 	var tried []string
 	var second Python // has Flask, but not the module
 	for _, path := range s.candidates() {
@@ -95,6 +98,23 @@ func FindPython(ctx context.Context, s Search) (Python, error) {
 		return second, nil
 	}
 	return Python{}, notFound(s, tried)
+}
+
+// owner is who the candidates run as where nobody was chosen: what lies in an
+// app's directory never runs as root unless it is root's.
+func (s Search) owner() *syscall.Credential {
+	dir := s.Dir
+	if dir == "" {
+		dir = "."
+	}
+	id, err := chooseUser("", "", chooser{
+		euid: os.Geteuid(), sudoUID: os.Getenv("SUDO_UID"),
+		owner: func() (uint32, error) { return ownerOf(dir) },
+	})
+	if err != nil {
+		return nil
+	}
+	return id.credential()
 }
 
 func orFirst(first, next Python) Python {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flask2ban/flask2ban/routes"
@@ -17,10 +18,13 @@ import (
 // against anyone: bookmarks and cached scripts still ask for it.
 const Grace = 7 * 24 * time.Hour
 
-// History remembers in a file which routes the app had, and when last.
+// History remembers in a file which routes the app had, and when last. It is
+// safe for concurrent use, and Retired never waits for the file.
 type History struct {
-	path string
-	seen map[string]pastRoute
+	path  string
+	write sync.Mutex // one writer of the file
+	mu    sync.Mutex // guards seen
+	seen  map[string]pastRoute
 }
 
 // pastRoute is one route as the file holds it.
@@ -64,6 +68,8 @@ func (h *History) Retired(project *routes.Project, now time.Time, grace time.Dur
 	for _, r := range project.Routes {
 		have[routeKey(r)] = true
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var retired []routes.Route
 	for key, p := range h.seen {
 		if !have[key] && now.Sub(p.Last) < grace && !strings.Contains(p.Rule, "<path") {
@@ -76,6 +82,19 @@ func (h *History) Retired(project *routes.Project, now time.Time, grace time.Dur
 // Note remembers that the app has project's routes now, forgets those last
 // seen longer than grace ago, and writes the file.
 func (h *History) Note(project *routes.Project, now time.Time, grace time.Duration) error {
+	h.write.Lock()
+	defer h.write.Unlock()
+	b, err := json.Marshal(h.note(project, now, grace))
+	if err != nil {
+		return err
+	}
+	return writeFile(h.path, b)
+}
+
+// note is Note in memory; it returns what to write.
+func (h *History) note(project *routes.Project, now time.Time, grace time.Duration) []pastRoute {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for key, p := range h.seen {
 		if now.Sub(p.Last) >= grace {
 			delete(h.seen, key)
@@ -91,11 +110,7 @@ func (h *History) Note(project *routes.Project, now time.Time, grace time.Durati
 	for _, p := range h.seen {
 		past = append(past, p)
 	}
-	b, err := json.Marshal(past)
-	if err != nil {
-		return err
-	}
-	return writeFile(h.path, b)
+	return past
 }
 
 func routeKey(r routes.Route) string {
