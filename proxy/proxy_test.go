@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -654,4 +656,18 @@ func TestConnectionsAreKeptAlive(t *testing.T) {
 			t.Errorf("SO_KEEPALIVE %d, TCP_KEEPIDLE %d; want 1, 15", on, idle)
 		}
 	})
+}
+
+// TestUndeclaredProxyIsToldOf, once, with the flag that mends it.
+func TestUndeclaredProxyIsToldOf(t *testing.T) {
+	t.Parallel()
+	var told bytes.Buffer
+	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Log = slog.New(slog.NewTextHandler(&told, nil)) })
+	for range 3 {
+		g.do("127.0.0.1", "GET", "/", "X-Forwarded-For", "203.0.113.9")
+		g.do("198.51.100.1", "GET", "/", "X-Forwarded-For", "203.0.113.9") // a client that forges it
+	}
+	if got := told.String(); strings.Count(got, "--trusted-proxy 127.0.0.1") != 1 || strings.Contains(got, "198.51.100.1") {
+		t.Errorf("told: %s", got)
+	}
 }

@@ -57,6 +57,18 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		out.URL.Opaque = path
 	}
 	h.setForwarding(x, out)
+	h.suspectProxy(x, p.In)
+}
+
+// suspectProxy tells the operator of a proxy in front that was not declared:
+// behind it everyone is one client, who can't be banned.
+func (h *Handler) suspectProxy(x *exchange, in *http.Request) {
+	if !x.identity.Direct || len(in.Header["X-Forwarded-For"]) == 0 || !x.identity.Peer.IsLoopback() && !x.identity.Peer.IsPrivate() {
+		return
+	}
+	peer := x.identity.Peer.String()
+	h.warnings.warn("proxy:"+peer, "a proxy seems to stand in front; until it is declared, all its clients count as one",
+		"peer", peer, "remedy", "--trusted-proxy "+peer)
 }
 
 // rawPath is the path of an origin-form target as it was sent; empty where
