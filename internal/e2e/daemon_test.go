@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -304,14 +305,23 @@ func (c *client) want(status int, target string, head ...string) string {
 	return body
 }
 
+// nextPort counts through ports below those that the kernel gives out, so that
+// nobody's outgoing connection takes one between here and the daemon's start.
+var nextPort atomic.Uint32
+
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 20000 + (uint32(os.Getpid())*97+nextPort.Add(1))%10000
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port between 20000 and 30000")
+	return ""
 }
 
 // example is the path of a folder under examples/.
