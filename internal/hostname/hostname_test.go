@@ -37,15 +37,8 @@ func serveZone(t testing.TB, records ...string) *zone {
 	t.Helper()
 	z := &zone{records: map[string][]dns.RR{}, silent: map[string]bool{}}
 	z.add(t, records...)
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, stream := listenBoth(t)
 	z.addr = packets.LocalAddr().String()
-	stream, err := net.Listen("tcp", z.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, s := range []*dns.Server{{PacketConn: packets, Handler: z}, {Listener: stream, Handler: z}} {
 		started := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
@@ -273,6 +266,23 @@ func TestManyNames(t *testing.T) {
 	if forward != maxNames {
 		t.Errorf("%d names were tried, want %d", forward, maxNames)
 	}
+}
+
+// listenBoth takes a port that is free for UDP and for TCP.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stream, err := net.Listen("tcp", packets.LocalAddr().String()); err == nil {
+			return packets, stream
+		}
+		packets.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 // TestTTL: answers hold as long as their TTL, within a minute and a day; a
