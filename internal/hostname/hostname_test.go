@@ -269,7 +269,7 @@ func TestManyNames(t *testing.T) {
 }
 
 // listenBoth takes a port that is free for UDP and for TCP.
-func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+func listenBoth(t testing.TB) (net.PacketConn, net.Listener) {
 	t.Helper()
 	for range 100 {
 		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
