@@ -4,12 +4,9 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-)
 
-// explained is how many refusals of a ban come with a page that says why. From
-// then on the client has been told: a direct peer's connections are closed as
-// they are accepted, and behind a proxy it gets a bare answer.
-const explained = 10
+	"github.com/flask2ban/flask2ban/ban"
+)
 
 // told are the direct peers that have been told of their ban. Whether the ban
 // still holds is asked anew at each connection, so that an unban works at once.
@@ -74,7 +71,7 @@ func (h *Handler) tell(x *exchange) {
 	if until.IsZero() { // a rule's block has no end
 		until = x.start.Add(x.decision.RetryAfter)
 	}
-	if x.identity.Direct && x.decision.Refusals >= explained {
+	if x.identity.Direct && x.decision.Refusals >= ban.Explained {
 		h.told.add(x.identity.Peer, x.start, until)
 	}
 }

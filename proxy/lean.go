@@ -55,11 +55,14 @@ type leanConn struct {
 	used  bool             // it has carried an answer before
 }
 
-// can says whether lean does a request as well as http.Transport.
+// can says whether lean does a request as well as http.Transport: no TLS, no
+// trailers, no change of protocol, no waiting for 100 Continue.
 func (l *lean) can(r *http.Request) bool {
-	return r.URL.Scheme == "http" && (r.Body == nil || r.Body == http.NoBody) &&
-		len(r.Trailer) == 0 && len(r.Header["Upgrade"]) == 0 && len(r.Header["Expect"]) == 0
+	return r.URL.Scheme == "http" && len(r.Trailer) == 0 && len(r.Header["Upgrade"]) == 0 && len(r.Header["Expect"]) == 0
 }
+
+// hasBody says whether a request brings a body.
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 
 // RoundTrip implements http.RoundTripper. The request's body is not looked at.
 // Where the app has closed a kept connection, one fresh connection is tried.

@@ -47,7 +47,7 @@ func (h *Handler) reject(x *exchange) {
 		x.Header().Set("Connection", "close")
 	}
 	h.tell(x)
-	if d.Refusals > explained {
+	if d.Refusals > ban.Explained {
 		x.WriteHeader(http.StatusForbidden)
 		return
 	}

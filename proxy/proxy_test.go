@@ -514,7 +514,7 @@ func TestToldPeersAreRefusedAtAccept(t *testing.T) {
 	if err := g.engine.Add(now, ban.Ban{Client: netip.MustParsePrefix("192.0.2.1/32"), Until: now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	for n := range explained {
+	for n := range ban.Explained {
 		if g.handler.RefusePeer(peer) {
 			t.Fatalf("refused at accept after %d refusals", n)
 		}

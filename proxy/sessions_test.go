@@ -187,7 +187,7 @@ func TestField08SharedAddress(t *testing.T) {
 		}
 		for n := range 150 {
 			g.now.Add(int64(time.Second))
-			if w := g.do("192.0.2.1", "GET", []string{"/", "/user/x"}[n/30%2], "Cookie", cookies[n%tt.people]); w.Code != 200 {
+			if w := g.do("192.0.2.1", "GET", []string{"/", "/user/x", "/2020"}[n/30%3], "Cookie", cookies[n%tt.people]); w.Code != 200 {
 				t.Fatalf("%d people: %d", tt.people, w.Code)
 			}
 		}

@@ -11,11 +11,11 @@ import (
 
 // transport sends requests to the app. Requests that can safely be sent again
 // share kept connections, and are sent again when the app dies before it
-// answers; the rest get a connection of their own, so that none is lost to one
-// that the app closes at that moment.
+// answers; the rest get a connection of their own, so that none meets one that
+// the app closes at that moment, and are never sent twice.
 type transport struct {
-	lean   *lean             // requests without body share kept connections
-	fresh  http.RoundTripper // all else gets one of its own
+	lean   *lean             // plain HTTP
+	fresh  http.RoundTripper // what lean can't, and what must not be sent twice
 	poison poison
 }
 
@@ -38,10 +38,10 @@ func newTransport() http.RoundTripper {
 // listening socket outlives the app, so the second try waits in the kernel's
 // queue until the app is back.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	switch hasBody := r.Body != nil && r.Body != http.NoBody; {
-	case hasBody && t.lean.canUpload(r):
+	switch body := hasBody(r); {
+	case body && t.lean.can(r):
 		return t.lean.upload(r)
-	case hasBody, !idempotent[r.Method]:
+	case body, !idempotent[r.Method]:
 		return t.fresh.RoundTrip(r)
 	}
 	route := ""

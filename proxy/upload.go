@@ -10,15 +10,6 @@ import (
 	"time"
 )
 
-// canUpload says whether lean does a request with a body as well as
-// http.Transport, or better: an app may answer an upload without reading it
-// (no permission, too large) and close. http.Transport then reports that
-// writing failed, and the answer that is already there is lost.
-func (l *lean) canUpload(r *http.Request) bool {
-	return r.URL.Scheme == "http" && r.Body != nil && r.Body != http.NoBody &&
-		len(r.Trailer) == 0 && len(r.Header["Upgrade"]) == 0 && len(r.Header["Expect"]) == 0
-}
-
 // lateAnswer is how long an answer is awaited after the app has stopped
 // reading.
 const lateAnswer = time.Second
@@ -30,7 +21,10 @@ type errUpload struct{ error }
 func (e errUpload) Unwrap() error { return e.error }
 
 // upload sends a request with a body over a connection of its own, writing on
-// one goroutine and reading on this one. It is never sent twice.
+// one goroutine and reading on this one. It is never sent twice. An app may
+// answer an upload without reading it (no permission, too large) and close;
+// http.Transport then reports that writing failed, and the answer that is
+// already there is lost.
 func (l *lean) upload(r *http.Request) (*http.Response, error) {
 	c, err := l.dial(r.Context(), r.URL.Host)
 	if err != nil {
