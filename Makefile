@@ -7,7 +7,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.release=$(VERSION)
 APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
            python3-flask-socketio python3-prometheus-client curl redis-server
-FUZZTIME ?= 20s
+# A count, not a time: Go below 1.27 can report the end of a time as a failure (golang/go#75804).
+FUZZTIME ?= 200000x
 
 .PHONY: help
 help: ## list the targets
@@ -42,7 +43,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	go mod tidy -diff
 
 .PHONY: fuzz
-fuzz: ## run each fuzz target for FUZZTIME (20s)
+fuzz: ## run each fuzz target FUZZTIME (200000x) times
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | while read -r f; do \
 	  for t in $$(grep -oE '^func (Fuzz[A-Za-z0-9_]*)' $$f | cut -d' ' -f2); do \
 	    echo "== $$t in $$(dirname $$f)"; \
