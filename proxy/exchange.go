@@ -39,6 +39,8 @@ type exchange struct {
 	local    int           // the status of our own answer; 0 asks the app
 	asked    bool          // the app was asked
 	upstream time.Duration // how long the app took
+	queued   time.Duration // how long it waited for a slot
+	slot     slot
 	witness  app.Witness
 	reported ban.Kind // what the app itself reports of the client
 	failed   bool     // the app gave no answer
@@ -82,6 +84,9 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	if x.status == 0 {
 		x.status = status
+		if x.asked && !x.failed {
+			x.answering(status)
+		}
 		x.testify(status, x.writer.Header())
 		x.flush = x.asked && isLong(x.writer.Header()["Content-Length"])
 		x.handler.observe(x)
@@ -108,6 +113,9 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 	n, err := x.writer.Write(p)
 	x.bytes += int64(n)
+	if x.asked && !x.failed {
+		x.handler.gate.sent(x.handler.Now())
+	}
 	if x.flush && err == nil {
 		err = http.NewResponseController(x.writer).Flush()
 	}
@@ -133,6 +141,7 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buf, err := http.NewResponseController(x.writer).Hijack()
 	if err == nil && x.status == 0 {
 		x.status = http.StatusSwitchingProtocols
+		x.answering(x.status)
 	}
 	return conn, buf, err
 }

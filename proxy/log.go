@@ -128,5 +128,5 @@ func (h *Handler) count(x *exchange, elapsed time.Duration) {
 	if status == 0 {
 		status = statusClientClosed
 	}
-	h.Metrics.Request(x.label(), x.request.Method, status, elapsed, elapsed-x.upstream-x.decision.Wait)
+	h.Metrics.Request(x.label(), x.request.Method, status, elapsed, elapsed-x.upstream-x.queued-x.decision.Wait)
 }

@@ -49,6 +49,8 @@ type Config struct {
 	// Hold is how long a request waits while the app has no instance ready.
 	// 0 answers 503 at once.
 	Hold time.Duration
+	// Queue says how many requests the app gets at a time.
+	Queue QueueConfig
 	// AllowDebugger lets requests for Werkzeug's interactive debugger pass.
 	AllowDebugger bool
 	// Now is the clock; nil means time.Now.
@@ -84,6 +86,7 @@ type Handler struct {
 	lanes    lanes
 	told     told
 	sessions *sessions
+	gate     *gate
 	pages    pages
 	tarpit   chan struct{}
 	ended    context.Context // has ended: asks without waiting
@@ -113,6 +116,7 @@ func New(c Config) (*Handler, error) {
 		hosts:    hostSet(c.Hosts),
 		ids:      newIDSource(),
 		sessions: newSessions(),
+		gate:     newGate(c.Queue, c.Metrics, c.Now),
 		warnings: onceLog{log: c.Log},
 		tarpit:   make(chan struct{}, maxTarpits),
 	}
@@ -210,9 +214,10 @@ func (h *Handler) forward(x *exchange) {
 		}
 		r.Body = http.MaxBytesReader(x, r.Body, h.MaxBody)
 	}
-	if !h.ready(x) {
+	if !h.ready(x) || !h.gate.acquire(x) {
 		return
 	}
+	defer h.gate.release(&x.slot)
 	x.asked = true
 	sent := h.Now()
 	h.reverse.ServeHTTP(x, r.WithContext(x))

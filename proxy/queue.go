@@ -1,0 +1,428 @@
+package proxy
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+)
+
+// queue decides who is with the app and who waits. It is a plain state machine
+// over the times that it is told: no goroutine, no lock, no clock. [gate] puts
+// it to use.
+//
+// A better class always goes first. Within a class a client's first request
+// goes before any other client's second; then the oldest, and where requests
+// have stood for a while, so that old ones have lost their reader, the newest
+// (Maurer, "Fail at Scale", ACM Queue 13/8, 2015: adaptive LIFO with controlled
+// delay). While there is room, nobody waits.
+type queue struct {
+	// limit is how many requests the app can work on at a time; 0: not known,
+	// nobody waits. learned says that it is ours and not the app's own, so that
+	// long requests are not counted.
+	limit   int
+	learned bool
+	// size bounds the requests that wait, patience how long.
+	size     int
+	patience time.Duration
+
+	running   slots // those with the app, oldest first
+	longs     int   // of them, those that are not counted as work
+	lines     [classes]line
+	depth     int                  // in all lines
+	clients   map[netip.Prefix]int // waiting requests by client
+	routes    map[string]*usual
+	mean      time.Duration // of what requests take lately
+	highAt    time.Time     // when one of the best class came last
+	lastDone  time.Time
+	completed uint64        // requests
+	took      time.Duration // by them, in all
+	strain    int           // seconds for which requests have stood while others were answered
+	strainAt  time.Time
+}
+
+const (
+	classes = int(ban.Suspect) + 1
+	// ranks are told apart: how many requests of its own client are ahead.
+	ranks = 8
+	// standing is for how long a line must not have been empty until its
+	// newest go first.
+	standing = 500 * time.Millisecond
+	// longAfter is when a request that keeps the app by its own slowness
+	// (a stream, a slow reader, a slow upload) is not counted any more, and
+	// learnedLongAfter when any isn't under a learned limit.
+	longAfter        = 5 * time.Second
+	learnedLongAfter = time.Second
+	// reserveFrom is from how many slots on the last is kept for the best
+	// class, where one of it came within reserveFor.
+	reserveFrom = 4
+	reserveFor  = 10 * time.Second
+	// backlog is the time of work that may wait in the app's own accept queue,
+	// so that no worker idles between two short requests.
+	backlog = time.Millisecond
+	// leastPatience is the part of patience that strain leaves.
+	leastPatience = 6
+	// mostScanned bounds what is looked at for one decision.
+	mostScanned = 256
+	// suspectShare is the part of the slots that one suspect may hold.
+	suspectShare = 4
+)
+
+// slots is a list of slots in the order in which they came.
+type slots struct {
+	head, tail *slot
+	n          int
+}
+
+func (l *slots) push(s *slot) {
+	s.prev, s.next = l.tail, nil
+	if l.tail != nil {
+		l.tail.next = s
+	} else {
+		l.head = s
+	}
+	l.tail = s
+	l.n++
+}
+
+func (l *slots) remove(s *slot) {
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		l.head = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	} else {
+		l.tail = s.prev
+	}
+	s.prev, s.next = nil, nil
+	l.n--
+}
+
+// line is what waits of one class, by rank.
+type line struct {
+	ranks   [ranks]slots
+	n       int
+	emptyAt time.Time // when it was empty last
+}
+
+// stood says whether the line has not been empty for a while.
+func (l *line) stood(now time.Time) bool { return l.n > 0 && now.Sub(l.emptyAt) > standing }
+
+// arrive takes a request in: it runs, waits or is refused from now on.
+func (q *queue) arrive(now time.Time, s *slot) {
+	s.usual = q.usualOf(s.route)
+	if s.class == ban.High {
+		q.highAt = now
+	}
+	if q.depth == 0 && q.room(now, s.class) && !q.capped(s) {
+		q.start(now, s)
+		return
+	}
+	s.since, s.rank = now, min(q.ahead(s.client), ranks-1)
+	if q.depth >= q.size && !q.yield(now, s) {
+		s.settle(slotRefused)
+		return
+	}
+	q.enqueue(now, s)
+	q.dispatch(now)
+}
+
+func (q *queue) enqueue(now time.Time, s *slot) {
+	l := &q.lines[s.class]
+	if l.n == 0 {
+		l.emptyAt = now
+	}
+	s.state = slotWaiting
+	l.ranks[s.rank].push(s)
+	l.n++
+	q.depth++
+	if q.clients == nil {
+		q.clients = map[netip.Prefix]int{}
+	}
+	q.clients[s.client]++
+}
+
+// unqueue takes a waiting request out of its line.
+func (q *queue) unqueue(now time.Time, s *slot) {
+	l := &q.lines[s.class]
+	l.ranks[s.rank].remove(s)
+	if l.n--; l.n == 0 {
+		l.emptyAt = now
+	}
+	q.depth--
+	if q.clients[s.client]--; q.clients[s.client] == 0 {
+		delete(q.clients, s.client)
+	}
+	if q.depth == 0 {
+		q.strain = 0
+	}
+}
+
+// start gives the request its slot.
+func (q *queue) start(now time.Time, s *slot) {
+	s.since = now
+	q.running.push(s)
+	s.settle(slotRunning)
+}
+
+// dispatch gives away the slots that are free.
+func (q *queue) dispatch(now time.Time) {
+	for q.depth > 0 {
+		s := q.pick(now)
+		if s == nil {
+			return
+		}
+		q.unqueue(now, s)
+		q.start(now, s)
+	}
+}
+
+// pick is the waiting request that is next, nil while none may go.
+func (q *queue) pick(now time.Time) *slot {
+	for class := range q.lines {
+		l := &q.lines[class]
+		if l.n == 0 {
+			continue
+		}
+		if !q.room(now, ban.Class(class)) {
+			return nil // nor for a lower class
+		}
+		if s := q.pickOf(l, l.stood(now)); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// pickOf is the next of one line, nil where all have what one client may have.
+func (q *queue) pickOf(l *line, newest bool) *slot {
+	left := mostScanned
+	for i := range l.ranks {
+		s := l.ranks[i].head
+		if newest {
+			s = l.ranks[i].tail
+		}
+		for s != nil && left > 0 {
+			if !q.capped(s) {
+				return s
+			}
+			left--
+			if newest {
+				s = s.prev
+			} else {
+				s = s.next
+			}
+		}
+	}
+	return nil
+}
+
+// capped says whether a suspect holds as many slots as one may.
+func (q *queue) capped(s *slot) bool {
+	return s.class == ban.Suspect && q.limit > 0 && q.held(s.client) >= max(1, q.limit/suspectShare)
+}
+
+// held is how many slots a client holds.
+func (q *queue) held(client netip.Prefix) int {
+	n, left := 0, mostScanned
+	for s := q.running.tail; s != nil && left > 0; s = s.prev {
+		if s.client == client {
+			n++
+		}
+		left--
+	}
+	return n
+}
+
+// ahead is how many requests of a client are with the app or wait.
+func (q *queue) ahead(client netip.Prefix) int { return q.held(client) + q.clients[client] }
+
+// room says whether a request of this class may have a slot now.
+func (q *queue) room(now time.Time, class ban.Class) bool {
+	if q.limit <= 0 {
+		return true
+	}
+	free := q.allowed() - (q.running.n - q.longs)
+	if free != 1 || class == ban.High {
+		return free > 0
+	}
+	return !q.reserving(now) || !now.Before(q.near(now))
+}
+
+// allowed is how many requests that count may be with the app. Long ones hold
+// workers of a known number too, but never more than half of it.
+func (q *queue) allowed() int {
+	if q.learned {
+		return q.limit
+	}
+	return max((q.limit+1)/2, q.limit-q.longs) + q.surplus()
+}
+
+// surplus is how many requests make backlog.
+func (q *queue) surplus() int {
+	if q.mean <= 0 {
+		return 0
+	}
+	return min(q.limit, int(float64(q.limit)*float64(backlog)/float64(q.mean)+.5))
+}
+
+// reserving says whether the last slot is kept for the best class: there is
+// overload, and it is not absent.
+func (q *queue) reserving(now time.Time) bool {
+	return q.limit >= reserveFrom && q.surplus() == 0 && !q.highAt.IsZero() && now.Sub(q.highAt) < reserveFor && q.stood(now)
+}
+
+// near is when the reserved slot may be given away all the same: the next is
+// then about to be free, so that the best class will not wait for long. So
+// the slot costs little, and requests come to end one after the other instead
+// of all at once.
+func (q *queue) near(now time.Time) time.Time {
+	first, left := now.Add(time.Hour), mostScanned
+	for s := q.running.head; s != nil && left > 0; s = s.next {
+		left--
+		expected := s.usual.mean
+		if expected == 0 {
+			expected = q.mean
+		}
+		if s.long || now.Sub(s.since) > 2*expected {
+			continue // it takes as long as it takes
+		}
+		if end := s.since.Add(expected); end.Before(first) {
+			first = end
+		}
+	}
+	return first.Add(-q.mean * 5 / 4 / time.Duration(q.limit))
+}
+
+// stood says whether some line has not been empty for a while.
+func (q *queue) stood(now time.Time) bool {
+	for i := range q.lines {
+		if q.lines[i].stood(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// yield refuses a waiting request to make room for s, and reports whether one
+// was worth less.
+func (q *queue) yield(now time.Time, s *slot) bool {
+	for class := classes - 1; class >= int(s.class); class-- {
+		l := &q.lines[class]
+		for rank := ranks - 1; rank >= 0 && l.n > 0; rank-- {
+			victim := l.ranks[rank].head
+			if victim == nil {
+				continue
+			}
+			if class == int(s.class) && (rank < s.rank || rank == s.rank && !l.stood(now)) {
+				return false
+			}
+			q.refuse(now, victim)
+			return true
+		}
+	}
+	return false
+}
+
+func (q *queue) refuse(now time.Time, s *slot) {
+	q.unqueue(now, s)
+	s.settle(slotRefused)
+}
+
+// done gives a slot back.
+func (q *queue) done(now time.Time, s *slot) {
+	if s.state != slotRunning {
+		return
+	}
+	s.state = slotDone
+	q.running.remove(s)
+	q.lastDone = now
+	if s.long {
+		q.longs--
+	} else {
+		q.note(s.usual, now.Sub(s.since))
+	}
+	q.dispatch(now)
+}
+
+// leave takes a request out that waits: its client has left.
+func (q *queue) leave(now time.Time, s *slot) {
+	if s.state == slotWaiting {
+		q.unqueue(now, s)
+		s.state = slotDone
+	}
+}
+
+// lengthen counts a running request as long from now on.
+func (q *queue) lengthen(now time.Time, s *slot) {
+	if s.state == slotRunning && !s.long {
+		s.long = true
+		q.longs++
+		q.dispatch(now)
+	}
+}
+
+// tick does what time brings about. It must be called by wake's time.
+func (q *queue) tick(now time.Time) {
+	q.age(now)
+	q.dispatch(now)
+	if now.Sub(q.strainAt) >= time.Second {
+		if q.stood(now) && q.lastDone.After(q.strainAt) {
+			q.strain++
+		}
+		q.strainAt = now
+	}
+	limit := q.waits()
+	for class := range q.lines {
+		l := &q.lines[class]
+		for rank := range l.ranks {
+			for s := l.ranks[rank].head; s != nil && now.Sub(s.since) >= limit; s = l.ranks[rank].head {
+				q.refuse(now, s)
+			}
+		}
+	}
+}
+
+// age finds the long ones among the oldest.
+func (q *queue) age(now time.Time) {
+	after := longAfter
+	if q.learned {
+		after = learnedLongAfter
+	}
+	left := mostScanned
+	for s := q.running.head; s != nil && left > 0 && now.Sub(s.since) >= after; s = s.next {
+		if s.long {
+			continue
+		}
+		left--
+		if q.learned || s.phase.Load() != phaseView {
+			s.long = true
+			q.longs++
+		}
+	}
+}
+
+// waits is how long a request may wait now. The longer requests stand although
+// others are answered, the less: an app that is away is no overload.
+func (q *queue) waits() time.Duration {
+	return max(q.patience/leastPatience, time.Duration(float64(q.patience)/math.Sqrt(float64(1+q.strain))))
+}
+
+// tickEvery is how often time is looked at while requests wait.
+const tickEvery = 100 * time.Millisecond
+
+// wake is in how long tick must be called; 0 while nobody waits.
+func (q *queue) wake(now time.Time) time.Duration {
+	if q.depth == 0 {
+		return 0
+	}
+	if q.limit > 0 && q.allowed()-(q.running.n-q.longs) == 1 && q.reserving(now) {
+		if d := q.near(now).Sub(now); d > 0 {
+			return min(tickEvery, d)
+		}
+	}
+	return tickEvery
+}
