@@ -11,6 +11,7 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/metrics"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -163,7 +164,7 @@ func (x *exchange) label() string {
 	if x.witness.Rule != "" && x.witness.Routing == app.Found {
 		return x.witness.Rule
 	}
-	return "(none)"
+	return metrics.NoRoute
 }
 
 // known says whether the table has the URL.

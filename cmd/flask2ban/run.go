@@ -74,6 +74,7 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"upkeep", s.upkeep},
 		{"reload", s.reloadOnHangup},
 		{"host names", s.names.resolver.Serve},
+		{"history", s.admin.Sample},
 	}
 	if s.config.Kernel {
 		f, err := s.openKernel()
@@ -176,6 +177,7 @@ func (o *observer) URLMap(m routes.URLMap) {
 // Exception implements app.Observer.
 func (o *observer) Exception(e app.Exception) {
 	o.service.metrics.Exception(e.Type)
+	o.service.exceptions.Add(e)
 	o.service.log.Warn("the app raised an exception",
 		"type", e.Type, "message", e.Message, "method", e.Method, "path", e.Path, "route", e.Route, "id", e.RequestID)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/overview"
 )
 
 func serveFlags(cmd interface{ Flags() *pflag.FlagSet }) { config.AddFlags(cmd.Flags()) }
@@ -39,7 +40,9 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 			orText(cfg.Upstream, "http://127.0.0.1:5000"))
 	}
 	c.tuneMemory()
-	s := &service{cli: c, config: cfg, current: cfg, load: load, log: newLogger(c.stderr, cfg)}
+	events := &overview.Events{}
+	log := slog.New(events.Tee(newLogger(c.stderr, cfg).Handler()))
+	s := &service{cli: c, config: cfg, current: cfg, load: load, log: log, events: events}
 	err = s.open(ctx)
 	if err == nil {
 		err = s.run(ctx)

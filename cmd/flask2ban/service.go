@@ -18,6 +18,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/live"
 	"github.com/flask2ban/flask2ban/internal/metrics"
+	"github.com/flask2ban/flask2ban/internal/overview"
 	"github.com/flask2ban/flask2ban/internal/state"
 	"github.com/flask2ban/flask2ban/internal/store"
 	"github.com/flask2ban/flask2ban/proxy"
@@ -43,6 +44,9 @@ type service struct {
 	sidecar *proxy.Sidecar // nil where we spawn
 	front   *proxy.Server
 	admin   *admin.Server
+
+	exceptions overview.Exceptions // of the app
+	events     *overview.Events    // of the log
 
 	closers []func() error
 	mu      sync.Mutex     // guards current
@@ -279,12 +283,13 @@ func (s *service) openAdmin(context.Context) error {
 		Engine:  s.engine,
 		Table:   func() *routes.Table { t, _ := s.table.Current(); return t },
 		Project: s.table.Project,
-		Metrics: s.metrics.Handler(),
-		Ready:   s.ready,
-		Token:   token,
-		Hosts:   []string{s.config.Admin},
-		Reload:  s.reload,
-		Log:     s.log,
+		Metrics: s.metrics.Handler(), Counters: s.metrics,
+		Exceptions: &s.exceptions, Events: s.events,
+		Ready:  s.ready,
+		Token:  token,
+		Hosts:  []string{s.config.Admin},
+		Reload: s.reload,
+		Log:    s.log,
 		Info: admin.Info{
 			Version: version(), App: s.config.App, Mode: mode(s.config), PID: os.Getpid(),
 			StateDir: s.dir, Upstream: s.config.Upstream, Started: time.Now(),
@@ -294,7 +299,7 @@ func (s *service) openAdmin(context.Context) error {
 		c.Info.Listen = append(c.Info.Listen, a.String())
 	}
 	if s.app != nil {
-		c.AppState = s.app.State
+		c.AppState, c.AppEvents = s.app.State, s.app.Events
 	}
 	s.admin, err = admin.New(c)
 	return err

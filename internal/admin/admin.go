@@ -17,6 +17,8 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/metrics"
+	"github.com/flask2ban/flask2ban/internal/overview"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -33,8 +35,15 @@ type Config struct {
 	Project func() *routes.Project
 	// AppState tells how the app is; nil in a sidecar, which runs no app.
 	AppState func() app.State
-	// Metrics serves /metrics; nil: there are none.
-	Metrics http.Handler
+	// AppEvents is what happened to the app, oldest first; nil: nothing is known.
+	AppEvents func() []app.Event
+	// Metrics serves /metrics; nil: there are none. Counters are what it serves,
+	// for the overview; nil: it has no rates.
+	Metrics  http.Handler
+	Counters *metrics.Metrics
+	// Exceptions of the app and Events of the daemon; nil: none are known.
+	Exceptions *overview.Exceptions
+	Events     *overview.Events
 	// Ready says why the proxy would not forward at present; nil: always ready.
 	Ready func() error
 	// Reload reads the configuration again and applies it, or returns why the
@@ -53,29 +62,13 @@ type Config struct {
 	Info Info
 }
 
-// Info identifies a daemon.
-type Info struct {
-	Version string `json:"version"`
-	// App is the APP of the command line.
-	App string `json:"app"`
-	// Mode is enforce or observe.
-	Mode string `json:"mode"`
-	PID  int    `json:"pid"`
-	// StateDir is where bans and the token are kept.
-	StateDir string `json:"state_dir"`
-	// Listen are the public addresses as bound.
-	Listen []string `json:"listen"`
-	// Upstream is set in a sidecar only.
-	Upstream string    `json:"upstream,omitempty"`
-	Started  time.Time `json:"started"`
-}
-
 // Server answers the API. It is safe for use by many goroutines.
 type Server struct {
-	cfg   Config
-	token [sha256.Size]byte
-	hosts hosts
-	mux   *http.ServeMux
+	cfg      Config
+	token    [sha256.Size]byte
+	hosts    hosts
+	mux      *http.ServeMux
+	overview *overview.Collector
 }
 
 // New makes a Server. The only error is a missing engine.
@@ -89,12 +82,22 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Server{cfg: c, token: sha256.Sum256([]byte(c.Token)), hosts: newHosts(c.Hosts), mux: http.NewServeMux()}
+	collector, err := overview.New(overview.Config{
+		Engine: c.Engine, Metrics: c.Counters, Table: c.Table, Project: c.Project, AppState: c.AppState,
+		AppEvents: c.AppEvents, Ready: c.Ready, Exceptions: c.Exceptions, Events: c.Events, Now: c.Now, Info: c.Info,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: c, overview: collector, token: sha256.Sum256([]byte(c.Token)), hosts: newHosts(c.Hosts), mux: http.NewServeMux()}
 	for _, e := range s.endpoints() {
 		s.mux.Handle(e.pattern, s.guard(e))
 	}
 	return s, nil
 }
+
+// Sample notes every few seconds what goes on, for the history, until ctx ends.
+func (s *Server) Sample(ctx context.Context) error { return s.overview.Serve(ctx) }
 
 // endpoint is one line of the API.
 type endpoint struct {
@@ -110,6 +113,8 @@ func (s *Server) endpoints() []endpoint {
 		{"GET /readyz", open, s.ready},
 		{"GET /metrics", open, s.metrics},
 		{"GET /api/v1/status", read, s.status},
+		{"GET /api/v1/overview", read, s.overviewNow},
+		{"GET /api/v1/history", read, s.historyOf},
 		{"GET /api/v1/routes", read, s.routes},
 		{"GET /api/v1/rules", read, s.rules},
 		{"GET /api/v1/bans", read, s.bans},

@@ -11,15 +11,19 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/overview"
 	"github.com/flask2ban/flask2ban/internal/state"
 )
 
 const (
 	clientTimeout = time.Minute
 	statusPath    = "/api/v1/status"
+	overviewPath  = "/api/v1/overview"
+	historyPath   = "/api/v1/history"
 	rulesPath     = "/api/v1/rules"
 	bansPath      = "/api/v1/bans"
 	clientsPath   = "/api/v1/clients"
@@ -55,6 +59,16 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Status tells how the daemon is.
 func (c *Client) Status(ctx context.Context) (st Status, err error) {
 	return st, c.call(ctx, http.MethodGet, statusPath, nil, &st)
+}
+
+// Overview tells all that goes on; each of its lists has at most limit entries.
+func (c *Client) Overview(ctx context.Context, limit int) (o overview.Overview, err error) {
+	return o, c.call(ctx, http.MethodGet, overviewPath+"?limit="+strconv.Itoa(limit), nil, &o)
+}
+
+// History is what was noted after since, at most the last hour, oldest first.
+func (c *Client) History(ctx context.Context, since time.Time) (h []overview.Sample, err error) {
+	return h, c.call(ctx, http.MethodGet, historyPath+"?since="+url.QueryEscape(since.Format(time.RFC3339Nano)), nil, &h)
 }
 
 // Rules lists the rules with how often each applied.

@@ -2,78 +2,56 @@ package admin
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
-	"github.com/flask2ban/flask2ban/ban"
-	"github.com/flask2ban/flask2ban/internal/app"
-	"github.com/flask2ban/flask2ban/routes"
+	"github.com/flask2ban/flask2ban/internal/overview"
 )
 
+// Info identifies a daemon.
+type Info = overview.Info
+
 // Status is the answer to GET /api/v1/status.
-type Status struct {
-	Info
-	// UptimeSeconds counts from Started.
-	UptimeSeconds float64 `json:"uptime_seconds"`
-	// Ready says that requests are forwarded; NotReady why not.
-	Ready    bool   `json:"ready"`
-	NotReady string `json:"not_ready,omitempty"`
-	// Instance is how the app is; null in a sidecar.
-	Instance *app.State  `json:"instance"`
-	Routes   RouteCounts `json:"routes"`
-	Judging  ban.Stats   `json:"judging"`
-}
+type Status = overview.Status
 
 // RouteCounts sums up the table.
-type RouteCounts struct {
-	Static     int `json:"static"`
-	Runtime    int `json:"runtime"`
-	Learned    int `json:"learned"`
-	Unresolved int `json:"unresolved"`
-	// Complete says that a path which is not in the table is not in the app.
-	Complete bool `json:"complete"`
-	// CatchAll is the rule, if any, that makes every path valid, so that
-	// paths are no evidence.
-	CatchAll string `json:"catch_all,omitempty"`
-}
+type RouteCounts = overview.RouteCounts
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
-	now := s.cfg.Now()
-	st := Status{
-		Info:          s.cfg.Info,
-		UptimeSeconds: now.Sub(s.cfg.Info.Started).Round(time.Millisecond).Seconds(),
-		Ready:         true,
-		Judging:       s.cfg.Engine.Stats(now),
-	}
-	if s.cfg.Ready != nil {
-		if err := s.cfg.Ready(); err != nil {
-			st.Ready, st.NotReady = false, err.Error()
-		}
-	}
-	if s.cfg.AppState != nil {
-		state := s.cfg.AppState()
-		st.Instance = &state
-	}
-	if s.cfg.Table != nil {
-		st.Routes = countRoutes(s.cfg.Table())
-	}
-	send(w, http.StatusOK, st)
+	send(w, http.StatusOK, s.overview.Status())
 	return nil
 }
 
-func countRoutes(t *routes.Table) RouteCounts {
-	c := RouteCounts{Unresolved: len(t.Unresolved()), Complete: t.Complete()}
-	if all := t.CatchAll(); all != nil {
-		c.CatchAll = all.Rule
+const (
+	// defaultLimit is how many entries each list of an overview has where the
+	// caller doesn't say, mostLimit the most that it may say.
+	defaultLimit = 20
+	mostLimit    = 1000
+)
+
+// overviewNow answers GET /api/v1/overview?limit=20.
+func (s *Server) overviewNow(w http.ResponseWriter, r *http.Request) error {
+	limit := defaultLimit
+	if text := r.URL.Query().Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > mostLimit {
+			return refuse(http.StatusBadRequest, "limit %q: write a number from 0 to %d", text, mostLimit)
+		}
+		limit = n
 	}
-	for _, r := range t.Routes() {
-		switch r.Source {
-		case routes.Static:
-			c.Static++
-		case routes.Runtime:
-			c.Runtime++
-		case routes.Learned:
-			c.Learned++
+	send(w, http.StatusOK, s.overview.Overview(limit))
+	return nil
+}
+
+// historyOf answers GET /api/v1/history?since=2026-01-02T03:04:05Z.
+func (s *Server) historyOf(w http.ResponseWriter, r *http.Request) error {
+	var since time.Time
+	if text := r.URL.Query().Get("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return refuse(http.StatusBadRequest, "since %q: write a time such as 2026-01-02T03:04:05Z", text)
 		}
 	}
-	return c
+	send(w, http.StatusOK, s.overview.History(since))
+	return nil
 }
