@@ -46,16 +46,21 @@ func (s *service) kernelBans(now time.Time) []kernel.Ban {
 	if c.Observe {
 		return nil
 	}
-	resolver := s.clients.now.Load()
-	var bans []kernel.Ban
-	for _, b := range s.engine.Bans(now) {
-		standing, _ := resolver.PrefixStanding(b.Client)
-		if b.Observed || standing != clientip.Bannable || aboutRoutes(c.Rules, b.Rule) || s.standing(b.Client.Addr()) != ban.Bannable {
+	bans := slices.DeleteFunc(s.engine.Bans(now), func(b ban.Ban) bool { return s.standing(b.Client.Addr()) != ban.Bannable })
+	return kernelBans(bans, c, s.clients.now.Load(), ban.Ban.Told)
+}
+
+// kernelBans picks, of bans, those for the packet filter.
+func kernelBans(bans []ban.Ban, c *config.Config, clients *clientip.Resolver, told func(ban.Ban) bool) []kernel.Ban {
+	var picked []kernel.Ban
+	for _, b := range bans {
+		standing, _ := clients.PrefixStanding(b.Client)
+		if b.Observed || standing != clientip.Bannable || aboutRoutes(c.Rules, b.Rule) {
 			continue
 		}
-		bans = append(bans, kernel.Ban{Prefix: b.Client, Until: b.Until, Told: b.Told()})
+		picked = append(picked, kernel.Ban{Prefix: b.Client, Until: b.Until, Told: told(b)})
 	}
-	return bans
+	return picked
 }
 
 func aboutRoutes(rules []config.Rule, name string) bool {

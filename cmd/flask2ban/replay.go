@@ -19,10 +19,11 @@ import (
 
 // replayView is what "replay" reads and prints besides the settings.
 type replayView struct {
-	learn, follow, json bool
-	html                string
-	sweep               []string
-	rows                int
+	learn, follow, json, kernel bool
+	html                        string
+	sweep                       []string
+	rows                        int
+	ports                       []uint
 }
 
 func (c *cli) replayCommand() *cobra.Command {
@@ -41,12 +42,18 @@ With --learn there is no app: what the logs say was answered with 2xx or 3xx
 is the table, path by path.
 
 Clients that mostly used the app's own routes come first: those bans are likely
-wrong.`,
+wrong.
+
+With -f --kernel the bans are real: the kernel's packet filter drops the clients,
+for an app that somebody else serves. Bans are kept over a restart, and the
+commands bans, why and status work as with a daemon; SIGTERM ends it and lifts
+them.`,
 		Example: example(
 			"flask2ban replay app.py /var/log/nginx/access.log*",
 			"flask2ban replay --learn access.log --html report.html",
 			"flask2ban replay app.py access.log --maxretry 8 --sweep maxretry=3..10",
-			"flask2ban replay app.py -f /var/log/nginx/access.log"),
+			"flask2ban replay app.py -f /var/log/nginx/access.log",
+			"sudo flask2ban replay app.py -f --kernel --port 443 /var/log/nginx/access.log"),
 		Args: func(cmd *cobra.Command, args []string) error { return v.arguments(cmd, args) },
 	}
 	f := cmd.Flags()
@@ -55,6 +62,8 @@ wrong.`,
 	f.BoolVar(&v.json, "json", false, "print one JSON object instead of tables")
 	f.StringVar(&v.html, "html", "", "write the report to this `file`, as one page that needs no other")
 	f.StringArrayVar(&v.sweep, "sweep", nil, "compare with other settings, as in maxretry=3..10 or findtime=5m,1h; repeatable")
+	f.BoolVar(&v.kernel, "kernel", false, "with -f: drop banned clients in the kernel's packet filter (nf_tables); needs CAP_NET_ADMIN")
+	f.UintSliceVar(&v.ports, "port", []uint{80, 443}, "with --kernel: TCP `port` of this machine that banned clients don't reach; repeatable")
 	f.IntVar(&v.rows, "rows", 0, "how many rows of each table to print (20)")
 	replayFlags(f)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return c.replay(cmd.Context(), f, args, v) }
@@ -68,6 +77,7 @@ func replayFlags(f *pflag.FlagSet) {
 	for _, key := range []string{
 		"python", "prefix", "werkzeug", "config", "trusted-proxy", "client-header", "ipv4-prefix", "ipv6-prefix", "ban-private",
 		"ignore", "preset", "maxretry", "findtime", "bantime", "bantime-max", "max-clients",
+		"state", "store",
 	} {
 		f.AddFlag(all.Lookup(key))
 	}
@@ -94,6 +104,10 @@ func (v *replayView) arguments(cmd *cobra.Command, args []string) error {
 		return usagef("- stands twice: there is one standard input")
 	case v.follow && logs[len(logs)-1] == "-":
 		return usagef("-f: the standard input is read to its end anyway; leave -f out")
+	case v.kernel && !v.follow:
+		return usagef("--kernel needs -f: the bans of a log that has ended are over")
+	case v.kernel && len(v.sweep) > 0:
+		return usagef("--kernel and --sweep exclude each other: one setting can be enforced")
 	case v.rows < 0:
 		return usagef("--rows %d: must be 0 or more", v.rows)
 	}
@@ -123,7 +137,7 @@ func (c *cli) replay(ctx context.Context, f *pflag.FlagSet, args []string, v rep
 		return err
 	}
 	show := c.watchReplay(&r, v)
-	report, err := replay.Run(ctx, r)
+	report, err := c.runReplay(ctx, r, cfg, v)
 	show.end()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
@@ -132,6 +146,22 @@ func (c *cli) replay(ctx context.Context, f *pflag.FlagSet, args []string, v rep
 		return err
 	}
 	return c.printReplay(report, v)
+}
+
+// runReplay runs it, with --kernel under a guard.
+func (c *cli) runReplay(ctx context.Context, r replay.Config, cfg *config.Config, v replayView) (report *replay.Report, err error) {
+	if !v.kernel {
+		return replay.Run(ctx, r)
+	}
+	g, err := c.newGuard(ctx, cfg, r.Clients, v.ports)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	if r.Live, err = g.live(ctx); err != nil {
+		return nil, err
+	}
+	return replay.Run(ctx, r)
 }
 
 func (c *cli) printReplay(r *replay.Report, v replayView) error {
@@ -143,7 +173,7 @@ func (c *cli) printReplay(r *replay.Report, v replayView) error {
 	switch {
 	case v.json:
 		return r.WriteJSON(c.stdout)
-	case v.html == "-":
+	case v.html == "-", v.kernel:
 		return nil
 	}
 	paint := c.painter(c.stdout)

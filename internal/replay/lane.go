@@ -28,6 +28,8 @@ type lane struct {
 	// learn takes what an answer says, when following with a learned table.
 	learn  func(*record)
 	banned func(Event)
+	// after is up to when an earlier run has judged (see Live).
+	after int64
 
 	clock    clock
 	first    int64     // the earliest and
@@ -127,6 +129,10 @@ func (l *lane) replay(r *record) {
 	q.said = l.testimony(&q)
 	known := q.kind == routes.Found || q.kind == routes.Redirect
 	l.count(&q, known || q.said == proxy.Has)
+	if l.after != 0 && r.time <= l.after {
+		l.learnFrom(&q, ban.Decision{})
+		return
+	}
 
 	d := l.engine.Admit(q.now, ban.Request{Client: r.client, Known: known, Route: q.route, Method: r.method})
 	if d.Wait > 0 {

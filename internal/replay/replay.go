@@ -52,6 +52,22 @@ type Config struct {
 	Banned func(Event)
 	// Progress, where set, is told now and then how far it is.
 	Progress func(Progress)
+	// Live, where set, makes decisions of what else is a rehearsal. It goes
+	// without Sweep.
+	Live *Live
+}
+
+// Live is what a replay needs whose bans are enforced.
+type Live struct {
+	// Begin is given the engine, whose times are the log's, before the first
+	// request. Its error ends the replay.
+	Begin func(*ban.Engine) error
+	// After is up to when an earlier run has judged: requests until then are
+	// counted, and not held against anyone again. Zero: none did.
+	After time.Time
+	// Judged is told up to when requests have been judged, after each piece of
+	// the log.
+	Judged func(time.Time)
 }
 
 // Setting is one configuration of the engine, with a name for people. Its
@@ -98,7 +114,17 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	tracks := startTracks(lanes, r.parser)
-	r.pass(ctx, r.passes(), tracks.take)
+	take := tracks.take
+	if r.Live != nil {
+		if err := r.Live.Begin(lanes[0].engine); err != nil {
+			return nil, err
+		}
+		take = func(b *batch) {
+			tracks.take(b)
+			r.Live.Judged(time.Unix(0, lanes[0].last))
+		}
+	}
+	r.pass(ctx, r.passes(), take)
 	tracks.wait()
 	r.stopped = ctx.Err() != nil && !r.Follow
 	return r.report(lanes), nil
@@ -138,6 +164,9 @@ type sourceCounts struct {
 func (r *run) open(ctx context.Context) error {
 	if r.Clients == nil {
 		return errors.New("replay: Clients is required")
+	}
+	if r.Live != nil && len(r.Sweep) > 0 {
+		return errors.New("replay: Live goes without Sweep")
 	}
 	var table Table = r.Table
 	if r.Table == nil {
@@ -221,6 +250,9 @@ func (r *run) lanes() ([]*lane, error) {
 		lanes = append(lanes, l)
 	}
 	lanes[0].banned = r.Banned
+	if r.Live != nil && !r.Live.After.IsZero() {
+		lanes[0].after = r.Live.After.UnixNano()
+	}
 	if r.learned != nil && r.Follow {
 		lanes[0].learn = r.learned.learn
 	}

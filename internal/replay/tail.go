@@ -18,8 +18,10 @@ type tail struct {
 	file *os.File
 	at   int64
 	read *atomic.Int64
-	// gone says that path names another file; this one is read once more.
-	gone bool
+	// gone says that path names another file. This one is read once more after
+	// a pause, and waited set: a server goes on to write to it until all of its
+	// processes have opened the new one.
+	gone, waited bool
 }
 
 // tailEvery is how often a file that has ended is looked at.
@@ -46,7 +48,7 @@ func (t *tail) Read(p []byte) (int, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
-		if t.gone {
+		if t.waited {
 			if err := t.reopen(); err != nil {
 				return 0, err
 			}
@@ -54,6 +56,9 @@ func (t *tail) Read(p []byte) (int, error) {
 		}
 		if !t.pause() {
 			return 0, io.EOF
+		}
+		if t.waited = t.gone; t.gone {
+			continue
 		}
 		if err := t.look(); err != nil {
 			return 0, err
@@ -97,13 +102,13 @@ func (t *tail) look() error {
 func (t *tail) reopen() error {
 	f, err := os.Open(t.path)
 	if errors.Is(err, os.ErrNotExist) {
-		t.gone = false // between two renames: look again
+		t.gone, t.waited = false, false // between two renames: look again
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	err = t.file.Close()
-	t.file, t.gone, t.at = f, false, 0
+	t.file, t.gone, t.waited, t.at = f, false, false, 0
 	return err
 }
