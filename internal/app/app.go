@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/flask2ban/flask2ban/routes"
@@ -60,6 +61,15 @@ type Config struct {
 	// Output, and Werkzeug's "Running on" with the address of our private
 	// socket, where nobody should go.
 	HideRequests bool
+	// OwnPort lets the app keep the port that it names itself, for clients to
+	// come straight to it. The first instance opens it; we keep it open, so
+	// that nobody is refused while the app restarts. False: the app gets a
+	// port of 127.0.0.1, for a proxy.
+	OwnPort bool
+	// Listener is the TCP socket that the app gets in place of one that we or
+	// it would open: from systemd, from a predecessor, or bound for it to an
+	// address. New makes it its own. Nil: there is none.
+	Listener *os.File
 	// Log is for what the operator should know; nil discards it.
 	Log *slog.Logger
 	// Output gets the app's standard output and error, line by line, each

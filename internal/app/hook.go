@@ -95,7 +95,10 @@ type settings struct {
 	listenerInode, pipeInode      uint64
 	requestHeader, responseHeader string
 	proxyFix, debugger, inspect   bool
-	remove                        []string
+	// ownPort lets the app keep the port that it names; unbound says that
+	// no instance has opened it yet, and the listener is a channel to us.
+	ownPort, unbound bool
+	remove           []string
 }
 
 // file is the settings in memory, for the app to read as settingsFD. They have
@@ -122,15 +125,16 @@ func (s settings) String() string {
 		return "0"
 	}
 	return fmt.Sprintf("listener=%d\nlistener_inode=%d\npipe=%d\npipe_inode=%d\nrequest_header=%s\nresponse_header=%s\n"+
-		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nremove=%s\n",
+		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nown_port=%s\nunbound=%s\nremove=%s\n",
 		listenerFD, s.listenerInode, pipeFD, s.pipeInode, s.requestHeader, s.responseHeader,
-		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), strings.Join(s.remove, " "))
+		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), bit(s.ownPort), bit(s.unbound), strings.Join(s.remove, " "))
 }
 
 // hookEnv adds to env what starts the hook, and what hands the socket over
 // where no hook can run (python -E, -I): the servers' own variables. The guard
 // fills in its process id, which gunicorn takes for its previous master's.
-func hookEnv(env []string, dir string) (withHook, own []string) {
+// Where there is no socket yet, there is nothing to hand over.
+func hookEnv(env []string, dir string, listening bool) (withHook, own []string) {
 	paths := dir
 	if old := getEnv(env, "PYTHONPATH"); old != "" {
 		paths += string(filepath.ListSeparator) + old
@@ -142,6 +146,9 @@ func hookEnv(env []string, dir string) (withHook, own []string) {
 			env = append(env, name+"=1")
 			own = append(own, name)
 		}
+	}
+	if !listening {
+		return env, own
 	}
 	return append(env,
 		"WERKZEUG_RUN_MAIN=true",

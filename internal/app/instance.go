@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -61,6 +63,13 @@ func (a *App) launchInstance() (*instance, error) {
 func (i *instance) readAll() {
 	mark := fmt.Sprintf("app[%d] | ", i.pid)
 	i.readers.Go(func() { i.words.read(i) })
+	if i.port != nil {
+		i.readers.Go(func() {
+			if err := i.app.socket.receive(i.port); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
+				i.app.log.Warn("the app's port can't be kept open while it restarts", "error", err)
+			}
+		})
+	}
 	i.readers.Go(func() {
 		o := i.output(mark)
 		o.each = func(string) {}
@@ -100,6 +109,9 @@ func (i *instance) finish(e exit) {
 }
 
 func (i *instance) closeReaders() {
+	if i.port != nil {
+		i.port.Close()
+	}
 	i.pipe.Close()
 	i.stdout.Close()
 	i.stderr.Close()
@@ -126,8 +138,13 @@ func (i *instance) awaitReady(ctx context.Context) error {
 // awaitAccept puts one connection into the queue and returns when the queue
 // gets shorter: then somebody accepts. No byte is sent, so no request is seen.
 func (i *instance) awaitAccept(ctx context.Context) error {
+	select {
+	case <-i.app.socket.open:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", i.app.Addr())
+	conn, err := dialer.DialContext(ctx, "tcp", i.app.socket.dial())
 	if err != nil {
 		return fmt.Errorf("ask the app's socket: %w", err)
 	}

@@ -47,12 +47,12 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.socket, err = openSocket(); err != nil {
+	if a.socket, err = socketFor(c); err != nil {
 		return nil, err
 	}
 	a.spawner = &spawner{self: a.config.SelfExe, socket: a.socket, settings: settings{
 		requestHeader: a.secrets.request, responseHeader: a.secrets.response,
-		proxyFix: !c.NoProxyFix, debugger: c.AllowDebugger,
+		proxyFix: !c.NoProxyFix, debugger: c.AllowDebugger, ownPort: c.OwnPort,
 	}}
 	return a, nil
 }
@@ -161,7 +161,7 @@ func (a *App) order() (guardOrder, error) {
 		return guardOrder{}, err
 	}
 	argv := a.target.command(a.python.Path, dir)
-	env, own := hookEnv(a.env, dir)
+	env, own := hookEnv(a.env, dir, a.socket.bound())
 	a.spawner.settings.remove = own
 	path, err := lookPath(argv[0], env, a.target.dir)
 	if err != nil {
@@ -176,8 +176,14 @@ func (a *App) order() (guardOrder, error) {
 // its own.
 func (a *App) Python() Python { return a.python }
 
-// Addr is the address of our socket, as "127.0.0.1:port".
-func (a *App) Addr() string { return a.socket.addr.String() }
+// Addr is the address of our socket, as "127.0.0.1:port"; empty while the app
+// has not opened its own port.
+func (a *App) Addr() string {
+	if !a.socket.bound() {
+		return ""
+	}
+	return a.socket.address().String()
+}
 
 // URL is where the app answers: over TLS where it brings a certificate.
 func (a *App) URL() string {

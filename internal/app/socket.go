@@ -1,9 +1,11 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,44 +17,113 @@ const backlog = 4096
 // socket is the listening socket that the app gets. It is ours for the whole
 // life, so connections wait while there is no instance.
 type socket struct {
-	fd    int
+	mu    sync.Mutex
+	fd    int // -1 until the app has opened its own port
 	addr  netip.AddrPort
 	inode uint64
+	open  chan struct{} // closed when there is a descriptor
 }
 
-// openSocket listens on a free port of 127.0.0.1. It doesn't block: gevent
+// socketFor is the socket that c asks for: one that is given, the app's own to
+// come, or one of ours.
+func socketFor(c Config) (*socket, error) {
+	s := &socket{fd: -1, open: make(chan struct{})}
+	switch {
+	case c.Listener != nil:
+		defer c.Listener.Close()
+		fd, err := unix.FcntlInt(c.Listener.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err == nil {
+			err = s.keep(fd)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("use the listening socket: %w", err)
+		}
+		return s, s.repair()
+	case c.OwnPort:
+		return s, nil
+	}
+	return s, s.openPrivate()
+}
+
+// openPrivate listens on a free port of 127.0.0.1. It doesn't block: gevent
 // hangs in accept otherwise.
-func openSocket() (*socket, error) {
+func (s *socket) openPrivate() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the app's socket: %w", os.NewSyscallError("socket", err))
+		return fmt.Errorf("open the app's socket: %w", os.NewSyscallError("socket", err))
 	}
-	s := &socket{fd: fd}
-	if err := s.listen(); err != nil {
-		s.close()
-		return nil, fmt.Errorf("open the app's socket: %w", err)
+	err = os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	if err == nil {
+		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	}
-	return s, nil
+	if err == nil {
+		return s.keep(fd)
+	}
+	unix.Close(fd)
+	return fmt.Errorf("open the app's socket: %w", err)
 }
 
-func (s *socket) listen() error {
-	if err := unix.Bind(s.fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return os.NewSyscallError("bind", err)
+// keep makes fd the socket, or closes it.
+func (s *socket) keep(fd int) error {
+	addr, err := addressOf(fd)
+	inode, err2 := inodeOf(fd)
+	if err := errors.Join(err, err2); err != nil {
+		unix.Close(fd)
+		return err
 	}
-	if err := unix.Listen(s.fd, backlog); err != nil {
-		return os.NewSyscallError("listen", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd >= 0 {
+		unix.Close(fd) // another process of the app was first
+		return nil
 	}
-	name, err := unix.Getsockname(s.fd)
+	s.fd, s.addr, s.inode = fd, addr, inode
+	close(s.open)
+	return nil
+}
+
+func addressOf(fd int) (netip.AddrPort, error) {
+	name, err := unix.Getsockname(fd)
 	if err != nil {
-		return os.NewSyscallError("getsockname", err)
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
 	}
-	in4, ok := name.(*unix.SockaddrInet4)
-	if !ok {
-		return fmt.Errorf("getsockname: unexpected %T", name)
+	switch in := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr), uint16(in.Port)), nil
 	}
-	s.addr = netip.AddrPortFrom(netip.AddrFrom4(in4.Addr), uint16(in4.Port))
-	s.inode, err = inodeOf(s.fd)
-	return err
+	return netip.AddrPort{}, errors.New("it is no TCP socket")
+}
+
+// bound says whether there is a socket, which an app's own port is only once
+// an instance has opened it.
+func (s *socket) bound() bool {
+	select {
+	case <-s.open:
+		return true
+	default:
+		return false
+	}
+}
+
+// address is where the socket listens; zero before it is bound.
+func (s *socket) address() netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// dial is where we reach the socket on this machine.
+func (s *socket) dial() string {
+	addr := s.address()
+	switch ip := addr.Addr(); {
+	case ip == netip.IPv4Unspecified():
+		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port())
+	case ip == netip.IPv6Unspecified():
+		addr = netip.AddrPortFrom(netip.IPv6Loopback(), addr.Port())
+	}
+	return addr.String()
 }
 
 func inodeOf(fd int) (uint64, error) {
@@ -91,4 +162,10 @@ func (s *socket) file() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "listener"), nil
 }
 
-func (s *socket) close() { unix.Close(s.fd) }
+func (s *socket) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -27,6 +28,9 @@ type child struct {
 	// the app's processes have ended.
 	pipe, stdout, stderr *os.File
 	statusFile           *os.File
+	// port brings the socket that the app opens on its own port; nil where
+	// there is one.
+	port *net.UnixConn
 }
 
 // spawner is what every start of the app has in common.
@@ -86,21 +90,26 @@ func (s *spawner) spawn(order guardOrder) (*child, error) {
 		c.control.Close()
 		c.guard.Wait()
 		closeFiles(p.ours)
+		if c.port != nil {
+			c.port.Close()
+		}
 		return nil, fmt.Errorf("start the app: %w", err)
 	}
 	return c, nil
 }
 
-func (s *spawner) startGuard(order guardOrder, p pipes) (*child, error) {
-	if err := s.socket.repair(); err != nil {
-		return nil, err
-	}
-	listening, err := s.socket.file()
+func (s *spawner) startGuard(order guardOrder, p pipes) (c *child, err error) {
+	listening, port, err := s.listener()
 	if err != nil {
 		return nil, err
 	}
 	defer listening.Close()
-	told, err := s.settingsFor(p.theirs["pipe"])
+	defer func() {
+		if err != nil && port != nil {
+			port.Close()
+		}
+	}()
+	told, err := s.settingsFor(listening, p.theirs["pipe"])
 	if err != nil {
 		return nil, err
 	}
@@ -118,17 +127,34 @@ func (s *spawner) startGuard(order guardOrder, p pipes) (*child, error) {
 	}
 	return &child{
 		guard: cmd, control: p.ours["control"], statusFile: p.ours["status"], status: bufio.NewReader(p.ours["status"]),
-		pipe: p.ours["pipe"], stdout: p.ours["stdout"], stderr: p.ours["stderr"],
+		pipe: p.ours["pipe"], stdout: p.ours["stdout"], stderr: p.ours["stderr"], port: port,
 	}, nil
 }
 
-func (s *spawner) settingsFor(pipe *os.File) (*os.File, error) {
+// listener is what the app gets for a listener: the socket, or the end of a
+// channel (port) by which it shows us its own.
+func (s *spawner) listener() (theirs *os.File, port *net.UnixConn, err error) {
+	if !s.socket.bound() {
+		port, theirs, err = openChannel()
+		return theirs, port, err
+	}
+	if err := s.socket.repair(); err != nil {
+		return nil, nil, err
+	}
+	theirs, err = s.socket.file()
+	return theirs, nil, err
+}
+
+func (s *spawner) settingsFor(listener, pipe *os.File) (*os.File, error) {
 	fd := int(pipe.Fd())
 	// More than an unprivileged user may have: then the default must do.
 	unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, hookPipeSize)
 	told := s.settings
-	told.listenerInode = s.socket.inode
+	told.unbound = !s.socket.bound()
 	var err error
+	if told.listenerInode, err = inodeOf(int(listener.Fd())); err != nil {
+		return nil, err
+	}
 	if told.pipeInode, err = inodeOf(fd); err != nil {
 		return nil, err
 	}

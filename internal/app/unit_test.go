@@ -393,7 +393,7 @@ func TestWaitEnds(t *testing.T) {
 }
 
 func TestSocketKeepsItsQueue(t *testing.T) {
-	s, err := openSocket()
+	s, err := socketFor(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

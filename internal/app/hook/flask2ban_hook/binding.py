@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from . import pipe, served, settings, urlmap
+from . import drain, pipe, served, settings, urlmap
 
 BACKLOG = 4096
 SETTLED = 2.0  # seconds after which a lone app in a thread is the entry app
@@ -35,12 +35,17 @@ def _patch_class(cls):
 
     def bind(self, address):
         if _is_for_us(self, sys._getframe(1)):
+            if settings.unbound:
+                return original_bind(self, address)
             if self.family == AF_UNIX:
                 original_bind(self, address)  # servers chmod and unlink it
             return _take(self.fileno())
         return original_bind(self, address)
 
     def listen(self, *backlog):
+        if settings.unbound and self.fileno() in _pending:
+            original_listen(self, BACKLOG)
+            _guarded(_give, self.fileno())
         if not is_ours(self.fileno()):
             return original_listen(self, *backlog)
         result = original_listen(self, BACKLOG)
@@ -86,6 +91,8 @@ def _is_for_us(sock, frame):
             return False
         if sock.family not in (AF_INET, AF_INET6, AF_UNIX):
             return False
+        if settings.own_port and (sock.family == AF_UNIX or _is_taken()):
+            return False  # the first port is the one that is kept
         return bool(_guarded(_decide, sock.fileno(), frame))
     except Exception:
         return False
@@ -200,11 +207,38 @@ def _claimed():
 
 
 def _take(fd):
-    bind = _pending.pop(fd)
     os.dup2(settings.listener, fd, os.get_inheritable(fd))
+    _note_taken(fd)
+
+
+def _note_taken(fd):
+    bind = _pending.pop(fd)
     _taken[fd] = bind.flask
     _taken_binds[fd] = bind
     pipe.send({"t": "bound", "server": bind.server.package, "tls": bind.server.tls})
+    _guarded(drain.install, bind.server.package)
+
+
+def _give(fd):
+    """Shows flask2ban the socket that the app has opened itself, on the port
+    that it names: the next instance gets it, and nobody is refused meanwhile."""
+    _send_descriptor(fd)
+    os.dup2(fd, settings.listener, False)
+    settings.keep(os.fstat(fd).st_ino)
+    if fd in _pending:
+        _note_taken(fd)
+
+
+def _send_descriptor(fd):
+    import _socket
+    import array
+
+    channel = _socket.socket(fileno=os.dup(settings.listener))
+    try:
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))
+        channel.sendmsg([b"."], [rights])
+    finally:
+        channel.close()
 
 
 _taken_binds = {}  # descriptor -> _Bind
@@ -232,6 +266,10 @@ def patch_gunicorn_sockets(module):
     def create_sockets(conf, log, fds=None):
         if fds or not _guarded(_claimed):
             return original(conf, log, fds)
+        if settings.unbound:
+            listeners = original(conf, log, fds)
+            _guarded(_give_first, listeners, conf)
+            return listeners
         fd = os.dup(settings.listener)
         _taken[settings.listener] = None  # fd is closed by gunicorn
         tls = bool(getattr(conf, "is_ssl", False))
@@ -239,6 +277,18 @@ def patch_gunicorn_sockets(module):
         return original(_WithoutAddress(conf), log, [fd])
 
     module.create_sockets = create_sockets
+
+
+def _give_first(listeners, conf):
+    """Keeps the first of gunicorn's sockets that has a port."""
+    for listener in listeners:
+        sock = getattr(listener, "sock", None)
+        if sock is not None and sock.family in (AF_INET, AF_INET6):
+            _taken[settings.listener] = None
+            _give(sock.fileno())
+            tls = bool(getattr(conf, "is_ssl", False))
+            pipe.send({"t": "bound", "server": "gunicorn", "tls": tls})
+            return
 
 
 class _WithoutAddress(object):
@@ -273,6 +323,7 @@ def patch_werkzeug(module):
     def serve_forever(self, *args, **kwargs):
         if is_ours(self.socket.fileno()):
             _guarded(urlmap.announce, self.app)
+            _guarded(drain.install, "werkzeug")
         return original(self, *args, **kwargs)
 
     module.BaseWSGIServer.serve_forever = serve_forever

@@ -18,6 +18,8 @@ response_header = ""
 proxy_fix = False
 debugger = False
 inspect = False
+own_port = False  # the app keeps the port that it names
+unbound = False  # nobody has opened that yet; listener leads to flask2ban
 remove = ()  # environment variables that are ours
 pid = 0  # the process that the hook was started in
 
@@ -53,9 +55,20 @@ def _fill(values, number, where):
         proxy_fix=values["proxy_fix"] == "1",
         debugger=values["debugger"] == "1",
         inspect=values["inspect"] == "1",
+        own_port=values["own_port"] == "1",
+        unbound=values["unbound"] == "1",
         remove=tuple(values["remove"].split()),
         pid=os.getpid(),
     )
+
+
+def keep(inode):
+    """Notes, for successors of this process too, that listener is the app's
+    listening socket now."""
+    known = globals()
+    known.update(listener_inode=inode, unbound=False)
+    os.lseek(descriptor, 0, os.SEEK_END)
+    os.write(descriptor, b"listener_inode=%d\nunbound=0\n" % inode)
 
 
 def descriptors():

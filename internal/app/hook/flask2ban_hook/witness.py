@@ -2,7 +2,7 @@
 made of it, and lets the app see the client as if nothing stood between."""
 import traceback
 
-from . import pipe, settings, urlmap
+from . import drain, pipe, settings, urlmap
 
 KEY = "flask2ban"  # in the WSGI environ, for Flask's request to find _Seen
 UNROUTED, FOUND, NOT_FOUND, NOT_ALLOWED, REDIRECT = "U", "F", "N", "M", "R"
@@ -74,9 +74,13 @@ def patch_flask(module):
 
     def __call__(self, environ, start_response):
         secret = environ.pop(settings.request_header, None)
-        if secret is None:
-            return original(self, environ, start_response)
-        return _serve(original, self, environ, start_response, secret)
+        work = drain.begin()
+        try:
+            if secret is None:
+                return original(self, environ, start_response)
+            return _serve(original, self, environ, start_response, secret)
+        finally:
+            drain.end(work)
 
     flask.__call__ = __call__
     _patch_request_context(flask)
