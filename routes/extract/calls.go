@@ -170,13 +170,7 @@ const maxFrames = 120
 const maxRecursion = 12
 
 func (in *interp) callFunction(f *function, c *call) value {
-	depth := 0
-	for _, fr := range in.frames {
-		if fr.fn == f {
-			depth++
-		}
-	}
-	if depth > maxRecursion {
+	if in.underWay(f) > maxRecursion {
 		return unknownf("a recursion that is not followed to its end")
 	}
 	fr := &frame{fn: f, module: f.module, vars: newScope(f.closure), class: f.class}
@@ -185,7 +179,11 @@ func (in *interp) callFunction(f *function, c *call) value {
 		fr.line = in.frame().line
 	}
 	in.ran[stmtOf(f.body)] = true
-	if in.share(func() { in.enter(fr, func() flow { return in.runBody(f, fr) }) }) {
+	run := func() { in.enter(fr, func() flow { return in.runBody(f, fr) }) }
+	switch {
+	case in.isIdle(f, c):
+		in.runIdle(f, fr, run)
+	case in.share(run):
 		in.tooLong(f, c)
 	}
 	if f.generator {
@@ -197,9 +195,20 @@ func (in *interp) callFunction(f *function, c *call) value {
 	return join(fr.results...)
 }
 
+// underWay is how many calls of f have not ended.
+func (in *interp) underWay(f *function) int {
+	n := 0
+	for _, fr := range in.frames {
+		if fr.fn == f {
+			n++
+		}
+	}
+	return n
+}
+
 // tooLong opens what a call that was cut short may have registered on.
 func (in *interp) tooLong(f *function, c *call) {
-	why := "the function " + f.name + " takes too many steps to follow"
+	why := tooMany(f).(*unknown).why
 	in.lost(c, why)
 	if len(in.handed(c)) == 0 && in.loader.mentions(f.module) {
 		in.stray.addOpening(opening{in.here(), "", why})

@@ -226,3 +226,13 @@ func checkRoutes(t *testing.T, f fixture, rs []rule) {
 		t.Errorf("expected (-) and found (+):\n%s", diff)
 	}
 }
+
+// rulesOf lists the rules of a project, sorted.
+func rulesOf(p *routes.Project) []string {
+	var out []string
+	for _, r := range p.Routes {
+		out = append(out, r.Rule)
+	}
+	sort.Strings(out)
+	return out
+}

@@ -236,8 +236,11 @@ func (in *interp) runModule(m *module) {
 	}
 	journals, uncertain := in.journals, in.uncertain
 	in.journals, in.uncertain = nil, 0
-	in.enter(&frame{module: m, vars: m.vars}, func() flow { return in.execAll(m.tree.Body) })
+	cut := in.apart(func() { in.enter(&frame{module: m, vars: m.vars}, func() flow { return in.execAll(m.tree.Body) }) })
 	in.journals, in.uncertain = journals, uncertain
+	if cut && in.speaksOfRoutes(m) {
+		in.stray.addOpening(opening{position{m.rel, 1}, "", "the module takes too many steps to follow"})
+	}
 }
 
 func (in *interp) moduleAttr(m *module, name string) value {

@@ -3,7 +3,6 @@ package extract
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/go-python/gpython/ast"
 
@@ -24,12 +23,9 @@ type interp struct {
 	// softly counts the branches under way that only another deployment takes.
 	softly int
 
-	script       string // the entry's file, which is __main__ too
-	steps, limit int
-	depth        int // of expressions
-	exhausted    bool
-	spent        bool // there is nothing left for anyone
-	deadline     time.Time
+	script string // the entry's file, which is __main__ too
+	depth  int    // of expressions
+	budget
 
 	markers                                              map[string]func(*interp, *ast.Call) value
 	builtins                                             map[string]value
@@ -94,47 +90,6 @@ func (in *interp) here() position {
 		}
 	}
 	return position{}
-}
-
-// step counts one unit of work and says whether there may be more.
-func (in *interp) step() bool {
-	return in.charge(1)
-}
-
-// charge counts n units of work.
-func (in *interp) charge(n int) bool {
-	before := in.steps
-	in.steps += n
-	if in.steps > in.limit {
-		in.exhausted = true
-		return false
-	}
-	if before>>12 != in.steps>>12 && (in.ctx.Err() != nil || time.Now().After(in.deadline)) {
-		in.limit, in.spent = 0, true
-		in.exhausted = true
-		return false
-	}
-	return true
-}
-
-// minShare is how many steps every call may take.
-const minShare = 50_000
-
-// share gives one call three quarters of what is left, so that what takes too
-// long does not cost everything after it. The result says whether the call was
-// cut short.
-func (in *interp) share(body func()) bool {
-	whole := in.limit
-	in.limit = min(whole, in.steps+max(minShare, (whole-in.steps)/4*3))
-	body()
-	if in.spent {
-		return false
-	}
-	cut := in.exhausted && in.limit < whole
-	if in.limit = whole; cut {
-		in.exhausted = in.steps > whole
-	}
-	return cut
 }
 
 // open records that anything below prefix may be a route.

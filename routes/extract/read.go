@@ -65,14 +65,7 @@ func Read(ctx context.Context, e Entry, o Options) (*routes.Project, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := newLoader(ctx, e, o)
-	in := &interp{ctx: ctx, opts: o, loader: l, limit: o.Limits.Steps}
-	if in.limit <= 0 {
-		in.limit = defaultSteps
-	}
-	in.deadline = time.Now().Add(defaultTime)
-	if o.Limits.Time > 0 {
-		in.deadline = time.Now().Add(o.Limits.Time)
-	}
+	in := &interp{ctx: ctx, opts: o, loader: l, budget: newBudget(o.Limits)}
 	in.prepare()
 	project := in.project(e)
 	err := ctx.Err()

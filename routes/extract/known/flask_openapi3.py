@@ -27,7 +27,9 @@ class APIView:
 
     def register(self, app, url_prefix=None):
         for rule, cls in self.views:
-            if url_prefix:
+            if url_prefix and self.url_prefix and url_prefix != self.url_prefix:
+                rule = url_prefix + rule.removeprefix(self.url_prefix)
+            elif url_prefix and not self.url_prefix:
                 rule = url_prefix.rstrip("/") + "/" + rule.lstrip("/")
             for method in view_methods(cls):
                 app.add_url_rule(rule, cls.__name__ + "." + method, getattr(cls, method), methods=[method.upper()])
@@ -35,8 +37,7 @@ class APIView:
 
 class OpenAPI(Flask):
     def __init__(self, import_name, *, info=None, doc_ui=True, doc_prefix="/openapi", **kwargs):
-        super().__init__(import_name, static_url_path=kwargs.get("static_url_path"),
-                         static_folder=kwargs.get("static_folder", "static"))
+        super().__init__(import_name, **kwargs)
         if doc_ui:
             open_below(self, doc_prefix, "flask-openapi3 serves its documentation here")
 

@@ -49,4 +49,4 @@ class Api:
             app.add_url_rule(self._complete_url(url), view_func=view, **kwargs)
 
     def _complete_url(self, url):
-        return self.prefix + url
+        return (self.prefix or "") + url
