@@ -67,6 +67,10 @@ type Config struct {
 	// IPv4Bits and IPv6Bits are the prefix lengths that make one client (32
 	// and 64). Bans of longer prefixes are widened to them.
 	IPv4Bits, IPv6Bits int
+	// IPv6Widest is the shortest prefix that bans of IPv6 clients grow to where
+	// many siblings are banned and nobody near them behaves (48); 64 or more
+	// means that none grows.
+	IPv6Widest int
 	// Rules are the policy rules, in their order.
 	Rules []Rule
 	// Hosts knows the clients' names for rules that name hosts (nil: nobody
@@ -81,8 +85,8 @@ type Config struct {
 	// once saving works again (nil: nobody is told).
 	StoreError func(error)
 	// SharedBan is told of bans that no Outcome has: decided by another engine
-	// with the same store, or here from the evidence of several (nil: nobody is
-	// told). It must neither block nor call the engine.
+	// with the same store, or here from the evidence of several, or of a range
+	// for many clients in it (nil: nobody is told). It must neither block nor call the engine.
 	SharedBan func(b Ban, here bool)
 }
 
@@ -102,6 +106,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.WaitersAll, DefaultWaitersAll)
 	fill(&c.IPv4Bits, 32)
 	fill(&c.IPv6Bits, 64)
+	fill(&c.IPv6Widest, DefaultIPv6Widest)
 	if c.Standing == nil {
 		c.Standing = func(netip.Addr) Standing { return Bannable }
 	}
@@ -142,6 +147,7 @@ func (c Config) validate() error {
 		{!c.SuspectKnown.valid(), fmt.Sprintf("throttle of suspects on known URLs %v: rate and burst must be above 0", c.SuspectKnown)},
 		{!c.SuspectUnknown.valid(), fmt.Sprintf("throttle of suspects on unknown URLs %v: rate and burst must be above 0", c.SuspectUnknown)},
 		{c.IPv4Bits < 1 || c.IPv4Bits > 32, fmt.Sprintf("IPv4 prefix /%d: must be /1 to /32", c.IPv4Bits)},
+		{c.IPv6Widest < widenings[0].bits || c.IPv6Widest > 128, fmt.Sprintf("widest IPv6 prefix /%d: must be /48 to /128", c.IPv6Widest)},
 		{c.IPv6Bits < 1 || c.IPv6Bits > 128, fmt.Sprintf("IPv6 prefix /%d: must be /1 to /128", c.IPv6Bits)},
 	}
 	var errs []error

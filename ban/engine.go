@@ -15,6 +15,7 @@ type Engine struct {
 	shards   []*shard
 	seed     seed
 	networks networks
+	families families
 	states   *states
 	waiters  waiters
 	saver    *saver
@@ -29,7 +30,10 @@ func New(c Config) (*Engine, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("ban: %w", err)
 	}
-	e := &Engine{networks: networks{bans: map[key]*networkBan{}, dirty: map[key]struct{}{}, word: map[key]int{}}}
+	e := &Engine{
+		networks: networks{bans: map[key]*networkBan{}, dirty: map[key]struct{}{}, word: map[key]int{}},
+		families: families{of: map[key]*family{}},
+	}
 	for i := range e.seed {
 		e.seed[i] = maphash.Bytes(maphash.MakeSeed(), nil) // the only randomness that std gives without I/O
 	}
@@ -152,6 +156,14 @@ func (e *Engine) Observe(now time.Time, o Observation) Outcome {
 		return Outcome{}
 	}
 	p := e.policy.Load()
+	out := e.observe(now, p, o)
+	if out.Banned != nil {
+		e.widen(now, p, out.Banned)
+	}
+	return out
+}
+
+func (e *Engine) observe(now time.Time, p *policy, o Observation) Outcome {
 	if !p.rules.concernsAnswer(&o) {
 		return e.weigh(now, o)
 	}
@@ -182,14 +194,13 @@ func (e *Engine) praise(now time.Time, o Observation) Outcome {
 	}
 	k := keyOf(o.Client)
 	s, hash := e.shard(k)
-	route := maphash.String(routeSeed, o.Route)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := s.track(k, hash, now, newcomer(now))
 	if entry == nil {
 		return Outcome{}
 	}
-	entry.merit.credit(uint32(now.Unix()), route, o.Session)
+	entry.merit.credit(uint32(now.Unix()), o.Route, o.Session)
 	if entry.dossier == nil {
 		return Outcome{}
 	}
@@ -197,9 +208,6 @@ func (e *Engine) praise(now time.Time, o Observation) Outcome {
 	counted := entry.dossier.tally.sums(now, p.FindTime)
 	return Outcome{Suspect: p.suspects(counted), Score: counted.score()}
 }
-
-// routeSeed makes the sketches of routes comparable among clients.
-var routeSeed = maphash.MakeSeed()
 
 // accuse notes a request with evidence.
 func (e *Engine) accuse(now time.Time, o Observation) Outcome {
@@ -250,7 +258,7 @@ func (e *Engine) count(now time.Time, p *policy, s *shard, entry *entry, kind Ki
 	}
 	blocks := p.blocks(counted, &entry.merit)
 	out.Spared = blocks && standing == SuspectOnly
-	if blocks && standing == Bannable {
+	if blocks && standing == Bannable && !d.spared(now) {
 		out.Banned = d.block(now, p, counted)
 		e.wake()
 	}

@@ -33,7 +33,7 @@ func (d *dossier) rank(now time.Time) rank {
 	switch {
 	case d.banned(now):
 		return tierBanned | rank(uint32(d.ban.Until.Unix()))
-	case d.ban != nil:
+	case d.ban != nil || d.spared(now):
 		return tierPast | rank(uint32(d.last.Unix()))
 	default:
 		return tierEvidence | rank(len(d.tally.pieces))<<32 | rank(uint32(d.last.Unix()))

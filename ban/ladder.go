@@ -117,6 +117,9 @@ type dossier struct {
 	// last is when the last evidence counted.
 	last time.Time
 	gate *gate
+	// grace is until which Unix second the client isn't banned whatever it does:
+	// a person ended its ban.
+	grace uint32
 	// saved says that the store may have a record.
 	saved bool
 	// bytes is what the shard's account has for the dossier.
@@ -125,6 +128,11 @@ type dossier struct {
 
 // banned says whether a ban is in force.
 func (d *dossier) banned(now time.Time) bool { return d.ban != nil && now.Before(d.ban.Until) }
+
+// spared says whether the client is in the grace after a person's word.
+func (d *dossier) spared(now time.Time) bool { return now.Before(d.graceEnds()) }
+
+func (d *dossier) graceEnds() time.Time { return time.Unix(int64(d.grace), 0).UTC() }
 
 // forgotten is when the count of bans is; there must be a ban.
 func (d *dossier) forgotten() time.Time {

@@ -53,7 +53,7 @@ func (e *Engine) put(now time.Time, p *policy, k key, b Ban) {
 	}
 	d := s.open(entry)
 	b.Count = d.count(now) + 1
-	d.ban, d.refusals, d.gate = &b, 0, nil
+	d.ban, d.refusals, d.gate, d.grace = &b, 0, nil, 0
 	d.spent, d.tally = d.tally.pieces, tally{}
 	s.account(d)
 	s.shrink(now)
@@ -90,16 +90,21 @@ func (p *policy) bannable(k key) error {
 	}
 }
 
-// Remove ends the ban of exactly this client or network, and sets its score
-// and its count of bans to zero. It returns the ban, and whether there was one
-// in force.
+// Remove ends the ban of exactly this client or network, and sets its score,
+// its count of bans and what rules have counted of it to zero. For a findtime
+// (see Grace) it isn't banned again but by a person: the client that was
+// unbanned may still be making the mistake that led to its ban. It returns the
+// ban, and whether there was one in force.
 func (e *Engine) Remove(now time.Time, client netip.Prefix) (Ban, bool) {
 	if !client.IsValid() {
 		return Ban{}, false
 	}
-	k := e.policy.Load().client(keyOf(client))
+	p := e.policy.Load()
+	k := p.client(keyOf(client))
 	defer e.wake()
+	e.acquit(p, k)
 	if n, ok := e.networks.remove(k); ok {
+		e.families.spare(now, k, now.Add(p.FindTime))
 		e.networks.speak(k)
 		return n.snapshot(), now.Before(n.ban.Until)
 	}
@@ -110,14 +115,41 @@ func (e *Engine) Remove(now time.Time, client netip.Prefix) (Ban, bool) {
 	if entry == nil {
 		return Ban{}, false
 	}
-	entry.merit.bad = 0
 	if entry.dossier == nil {
+		entry.merit.bad = 0
 		return Ban{}, false
 	}
 	ban, active := entry.dossier.snapshot(), entry.dossier.banned(now)
-	s.close(entry)
+	s.pardon(now, p, entry)
 	s.speak(k)
 	return ban, active
+}
+
+// pardon forgets what is held against a client, and begins its grace where that
+// was anything.
+func (s *shard) pardon(now time.Time, p *policy, e *entry) {
+	e.merit.bad = 0
+	if e.dossier == nil {
+		return
+	}
+	grace := e.dossier.grace
+	if e.dossier.count(now) > 0 || e.dossier.tally.sums(now, p.FindTime).score() > 0 {
+		grace = uint32(now.Add(p.FindTime + time.Second - 1).Unix())
+	}
+	if s.close(e); int64(grace) > now.Unix() {
+		s.open(e).grace = grace
+	}
+}
+
+// acquit forgets what rules have counted against a client, and that it is one of
+// many siblings.
+func (e *Engine) acquit(p *policy, k key) {
+	for _, r := range p.rules.rules {
+		e.states.forget(stateKey{r.id, k})
+	}
+	if !k.is4() && int(k.bits) > widenings[0].bits {
+		e.families.forget(k)
+	}
 }
 
 // snapshot returns the dossier's ban, zero where it has none.
@@ -174,4 +206,37 @@ func (e *Engine) inForce(now time.Time, k key) (Ban, bool) {
 		return entry.dossier.snapshot(), true
 	}
 	return Ban{}, false
+}
+
+// Grace is until when a client or network is not banned again but by a person;
+// zero where it is not spared.
+func (e *Engine) Grace(now time.Time, client netip.Prefix) time.Time {
+	if !client.IsValid() {
+		return time.Time{}
+	}
+	p := e.policy.Load()
+	k := p.client(keyOf(client))
+	if until := e.families.spared(k); p.wide(k) && now.Before(until) {
+		return until
+	}
+	s, hash := e.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if entry := s.table.find(k, hash); entry != nil && entry.dossier != nil && entry.dossier.spared(now) {
+		return entry.dossier.graceEnds()
+	}
+	return time.Time{}
+}
+
+// Inside returns the bans in force of clients and networks inside a network, by
+// address, without its own.
+func (e *Engine) Inside(now time.Time, network netip.Prefix) []Ban {
+	if !network.IsValid() {
+		return nil
+	}
+	k := keyOf(network)
+	return slices.DeleteFunc(e.Bans(now), func(b Ban) bool {
+		in := keyOf(b.Client)
+		return in.bits <= k.bits || in.truncate(int(k.bits)) != k || in.is4() != k.is4()
+	})
 }

@@ -10,9 +10,8 @@ import (
 // requests to stay high. It is lenience, never immunity.
 const (
 	// goodSeconds is in how many different seconds the app's own routes must
-	// have been used, goodRoutes how many different ones.
+	// have been used.
 	goodSeconds = 10
-	goodRoutes  = 2
 	// goodShare is how many such seconds each offence must be outweighed by.
 	goodShare = 10
 	// sharedSessions is how many different sessions make an address a shared
@@ -30,13 +29,20 @@ type merit struct {
 	seen uint32
 	// good counts the seconds with a found route, bad the counted offences.
 	good, bad uint16
-	// routes and sessions are sketches: one bit by hash.
-	routes, sessions uint16
+	// routes is the fingerprint of the first route used, with severalRoutes once
+	// another one was.
+	routes uint16
+	// sessions is a sketch: one bit by hash.
+	sessions uint16
 }
 
+// severalRoutes is the bit of merit.routes that says that there was more than one.
+// The other 15 tell two routes apart, but for one pair in 32,767.
+const severalRoutes = 1 << 15
+
 // credit notes a request that the app's routing found.
-func (m *merit) credit(second uint32, route uint64, session uint64) {
-	m.routes |= 1 << (route & 15)
+func (m *merit) credit(second uint32, route string, session uint64) {
+	m.route(route)
 	if session != 0 {
 		m.sessions |= 1 << (mix(session) & 15)
 	}
@@ -46,6 +52,35 @@ func (m *merit) credit(second uint32, route uint64, session uint64) {
 	m.seen = second
 	m.good++
 	m.halve()
+}
+
+// route notes a route. Once there were two, it is not even hashed.
+func (m *merit) route(route string) {
+	if m.routes&severalRoutes != 0 {
+		return
+	}
+	switch print := fingerprint(route); m.routes {
+	case print:
+	case 0:
+		m.routes = print
+	default:
+		m.routes |= severalRoutes
+	}
+}
+
+// fingerprint is never 0. It is the same in each process: records outlive them.
+func fingerprint(route string) uint16 {
+	return max(1, uint16(mix(hashRoute(route)))&^severalRoutes)
+}
+
+// hashRoute is FNV-1a, without allocation. It needs no secret seed: routes are
+// the app's, and nobody else chooses them.
+func hashRoute(route string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(route) {
+		h = (h ^ uint64(route[i])) * 1099511628211
+	}
+	return h
 }
 
 // blame notes a counted offence.
@@ -65,7 +100,7 @@ func (m *merit) halve() {
 
 // known says whether the client has a good record.
 func (m *merit) known() bool {
-	return m.good >= goodSeconds && bits.OnesCount16(m.routes) >= goodRoutes &&
+	return m.good >= goodSeconds && m.routes&severalRoutes != 0 &&
 		int(m.good) >= goodShare*int(m.bad)
 }
 

@@ -29,6 +29,8 @@ type modelClient struct {
 	seen        int64
 	routes      map[string]bool
 	bad         int
+	// grace is until when it isn't banned, since a person ended its ban.
+	grace time.Time
 }
 
 type modelOffence struct {
@@ -138,7 +140,7 @@ func (m *model) accuse(p netip.Prefix, now time.Time, v Evidence) (counted, bann
 	if n := len(c.bans); n > 0 {
 		c.bans[n-1].lastEvidence = now
 	}
-	if !m.blocks(c, now) {
+	if !m.blocks(c, now) || now.Before(c.grace) {
 		return true, false
 	}
 	duration := time.Duration(float64(m.banTime) * math.Pow(2, float64(count)))
@@ -287,6 +289,9 @@ func (m *machine) Unban(t *rapid.T) {
 	if want := m.model.ban(c, m.now) != nil; got != want {
 		t.Fatalf("remove %s: got %v, want %v", client, got, want)
 	}
+	if m.model.count(c, m.now) > 0 || len(m.model.counting(c, m.now)) > 0 {
+		c.grace = m.now.Add(m.model.findTime + time.Second - 1).Truncate(time.Second)
+	}
 	c.offences, c.bans, c.bad = nil, nil, 0
 }
 
@@ -306,6 +311,7 @@ func (m *machine) Restart(t *rapid.T) {
 	m.start(t)
 	for client, c := range m.model.clients {
 		r, kept := m.store[client]
+		c.grace = time.Time{}
 		if !kept {
 			c.goodSeconds, c.bad, c.seen = nil, 0, 0
 		} else {
@@ -315,21 +321,15 @@ func (m *machine) Restart(t *rapid.T) {
 	}
 }
 
-// syncRoutes takes over how many routes the saved record has.
+// syncRoutes takes over which routes the saved record has, or that there are
+// several.
 func (m *machine) syncRoutes(c *modelClient, r Record) {
 	c.routes = map[string]bool{}
-	for i, route := range []string{"/", "/user/<name>", "/<int:year>"} {
-		if i < onesCount(r.Routes) {
+	for _, route := range []string{"/", "/user/<name>", "/<int:year>"} {
+		if r.Routes&severalRoutes != 0 || r.Routes == fingerprint(route) {
 			c.routes[route] = true
 		}
 	}
-}
-
-func onesCount(n uint16) (ones int) {
-	for ; n != 0; n &= n - 1 {
-		ones++
-	}
-	return ones
 }
 
 // Check compares all that can be asked.

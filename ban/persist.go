@@ -102,9 +102,12 @@ func (e *Engine) restore(p *policy, r Record) {
 		return
 	}
 	k := keyOf(r.Client)
-	if r.Ban != nil && r.Ban.Manual && p.wide(k) {
+	if r.Ban != nil && p.wide(k) && (r.Ban.Manual || r.Ban.Rule == RuleSiblings) {
 		e.networks.add(k, *r.Ban)
 		return
+	}
+	if r.Ban != nil && p.hasSiblings(k, r.Ban) {
+		e.families.note(r.Ban.Since, k, r.Ban.Until)
 	}
 	newcomer := tierEvidence
 	if r.Ban != nil {

@@ -144,7 +144,7 @@ func secondsWorth(rate float64) int { return max(1, int(math.Ceil(math.Min(rate,
 // validateRules checks all rules of a configuration.
 func validateRules(rules []Rule) error {
 	var errs []error
-	seen := map[string]bool{RuleUnexpected: true, RuleSuspect: true, RuleOperator: true}
+	seen := map[string]bool{RuleUnexpected: true, RuleSuspect: true, RuleOperator: true, RuleSiblings: true}
 	for i := range rules {
 		r := &rules[i]
 		if r.Name == "" || seen[r.Name] {

@@ -2,7 +2,6 @@ package ban
 
 import (
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"time"
 )
@@ -108,6 +107,7 @@ func (r *rule) reason() string { return fmt.Sprintf("rule %s", r.Name) }
 func (v *visit) refuse(r *rule) Decision {
 	if r.BanTime > 0 {
 		if b := v.banBy(v.now, v.p, r, v.key, r.reason()); b != nil {
+			v.widen(v.now, v.p, b)
 			d := v.p.refuse(v.now, b, 1)
 			d.Banned = b
 			return d
@@ -136,7 +136,7 @@ func (e *Engine) banBy(now time.Time, p *policy, r *rule, k key, reason string) 
 		return nil
 	}
 	d := s.open(entry)
-	if d.banned(now) {
+	if d.banned(now) || d.spared(now) {
 		return nil
 	}
 	d.forget(now)
@@ -255,7 +255,7 @@ func (r *rule) scope(k key, route string) stateKey {
 	case PerRule:
 		return stateKey{rule: r.id}
 	case PerRoute:
-		return stateKey{rule: r.id, key: key{hi: maphash.String(routeSeed, route), lo: 1}}
+		return stateKey{rule: r.id, key: key{hi: hashRoute(route), lo: 1}}
 	}
 	return stateKey{rule: r.id, key: k}
 }

@@ -32,7 +32,7 @@ type RuleReport struct {
 // the rule's last change.
 func (e *Engine) Rules() []RuleReport {
 	p := e.policy.Load()
-	measure := map[string]Measure{RuleUnexpected: Block, RuleSuspect: Throttle, RuleOperator: Block}
+	measure := map[string]Measure{RuleUnexpected: Block, RuleSuspect: Throttle, RuleOperator: Block, RuleSiblings: Block}
 	reports := make([]RuleReport, 0, len(builtin)+len(p.rules.rules))
 	for _, name := range builtin {
 		report := p.rules.records[name].report(name, measure[name], p.Observe)

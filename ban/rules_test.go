@@ -765,7 +765,7 @@ func TestReportsInTheOrderOfPrecedence(t *testing.T) {
 	for _, r := range p.Rules() {
 		got = append(got, r.Name)
 	}
-	if want := []string{RuleUnexpected, RuleSuspect, RuleOperator, "i", "b", "b2", "t", "p"}; !slices.Equal(got, want) {
+	if want := []string{RuleUnexpected, RuleSuspect, RuleOperator, RuleSiblings, "i", "b", "b2", "t", "p"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	text, err := json.Marshal(p.report("b2"))

@@ -61,7 +61,7 @@ type ruleset struct {
 }
 
 // builtin are the names of the rules that are always there.
-var builtin = [...]string{RuleUnexpected, RuleSuspect, RuleOperator}
+var builtin = [...]string{RuleUnexpected, RuleSuspect, RuleOperator, RuleSiblings}
 
 // newRuleset takes over the records of unchanged rules. ids are above last.
 func newRuleset(c Config, previous *ruleset, lastID *uint32) *ruleset {

@@ -145,6 +145,22 @@ func (s *stateShard) remove(st *state) {
 	st.unmark()
 }
 
+// forget drops what a rule has counted of a client; those in use keep what is
+// open.
+func (t *states) forget(id stateKey) {
+	s := t.shard(id)
+	defer s.mu.Unlock()
+	st := s.m[id]
+	switch {
+	case st == nil:
+	case st.busy():
+		st.matches, st.until, st.refusals = nil, time.Time{}, 0
+		st.unmark()
+	default:
+		s.remove(st)
+	}
+}
+
 func (st *state) busy() bool { return st.inFlight+st.open > 0 }
 
 // count adds a match and returns how many there are within findtime. No more

@@ -254,6 +254,7 @@ func TestUnbanSetsScoreAndCountToZero(t *testing.T) {
 	if d := p.Admit(p.now, Request{Client: p.client}); d.Action != Allow {
 		t.Errorf("after the unban: %v", d.Action)
 	}
+	p.now = p.now.Add(DefaultFindTime + time.Second) // the grace is TestGraceAfterUnban's
 	for i := range 4 {
 		if p.probes(fmt.Sprint("/", i)).Banned != nil {
 			t.Fatal("the score was not zero")
@@ -261,6 +262,84 @@ func TestUnbanSetsScoreAndCountToZero(t *testing.T) {
 	}
 	if again := p.probes("/5"); again.Banned == nil || again.Banned.Count != 1 {
 		t.Errorf("got %+v, want a first ban", again.Banned)
+	}
+}
+
+// TestGraceAfterUnban: whoever was unbanned goes on as before, and mustn't be
+// banned again in the same minute.
+func TestGraceAfterUnban(t *testing.T) {
+	p := newPlay(t, Config{BanJitter: -1})
+	trap := &Evidence{Kind: Honeypath, Path: "/.env"}
+	p.asks(false, trap)
+	p.Remove(p.now, p.client)
+	grace := p.Grace(p.now, p.client)
+	if got := grace.Sub(p.now); got < DefaultFindTime || got > DefaultFindTime+time.Second {
+		t.Fatalf("a grace of %v, want %v", got, DefaultFindTime)
+	}
+	for i := range 8 {
+		if out := p.probes(fmt.Sprint("/", i)); out.Banned != nil || out.Spared {
+			t.Fatalf("banned again at once: %+v", out)
+		}
+	}
+	x := p.Why(p.now, p.client)
+	if x.State != "suspect" || !x.Grace.Equal(grace) || !strings.Contains(x.Summary, "since a person ended its ban") {
+		t.Errorf("why says %+v", x)
+	}
+	p.Expire(p.now)
+	if !p.Grace(p.now, p.client).Equal(grace) {
+		t.Error("tidying up ended the grace")
+	}
+	p.now = grace
+	if p.asks(false, trap).Banned == nil {
+		t.Error("the grace does not end")
+	}
+}
+
+func TestGraceIsNoneWhereNothingWasHeld(t *testing.T) {
+	p := newPlay(t, Config{})
+	p.browses(3, 1)
+	p.Remove(p.now, p.client)
+	if got := p.Grace(p.now, p.client); !got.IsZero() {
+		t.Errorf("a grace until %v", got)
+	}
+	if p.asks(false, &Evidence{Kind: Honeypath, Path: "/.env"}).Banned == nil {
+		t.Error("a scanner was spared")
+	}
+}
+
+func TestPersonBansInGrace(t *testing.T) {
+	p := newPlay(t, Config{})
+	p.asks(false, &Evidence{Kind: Honeypath, Path: "/.env"})
+	p.Remove(p.now, p.client)
+	if err := p.Add(p.now, Ban{Client: p.client}); err != nil {
+		t.Fatal(err)
+	}
+	if d := p.Admit(p.now, Request{Client: p.client}); !d.Refused() {
+		t.Error("a person's ban does not hold in the grace")
+	}
+}
+
+// TestUnbanForgetsRulesCounters: the score is zero, so must the counters be.
+func TestUnbanForgetsRulesCounters(t *testing.T) {
+	login := Rule{Name: "login", Measure: Block, MaxRetry: 3, Match: Match{Status: []StatusRange{{401, 401}}}}
+	p := newPlay(t, Config{Rules: []Rule{login}, BanJitter: -1})
+	fails := func() Outcome {
+		return p.Observe(p.now, Observation{Client: p.client, Known: true, Found: true, Status: 401, Route: "/login"})
+	}
+	p.probes("/a")
+	fails()
+	fails()
+	p.Remove(p.now, p.client)
+	if out := fails(); out.Banned != nil {
+		t.Error("what was counted before the unban led to a ban")
+	}
+	if got := p.Why(p.now, p.client).Rules; len(got) != 1 || got[0].Matches != 1 {
+		t.Errorf("counted: %+v", got)
+	}
+	for range 4 {
+		if out := fails(); out.Banned != nil {
+			t.Error("a rule banned in the grace")
+		}
 	}
 }
 
@@ -370,7 +449,7 @@ func TestWeights(t *testing.T) {
 	if out := p.asks(true, &Evidence{Kind: ServerError, Path: "/user/x"}); !out.Suspect || out.Score != 2.5 {
 		t.Errorf("got %+v, want a suspect of 2.5", out)
 	}
-	p.Remove(p.now, p.client)
+	p.client = netip.MustParsePrefix("192.0.2.2/32")
 	if p.asks(true, &Evidence{Kind: "spam", Path: "/post"}).Banned == nil {
 		t.Error("a kind of the app's own with weight 5 did not block")
 	}

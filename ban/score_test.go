@@ -2,6 +2,7 @@ package ban
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func TestMerit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var m merit
 			for i := range c.step.seconds {
-				m.credit(uint32(1+i), uint64(i%max(c.step.routes, 1)), uint64(1+i%max(c.step.sessions, 1)))
+				m.credit(uint32(1+i), strconv.Itoa(i%max(c.step.routes, 1)), uint64(1+i%max(c.step.sessions, 1)))
 			}
 			for range c.step.bad {
 				m.blame(uint32(1 + c.step.seconds))
@@ -171,4 +172,27 @@ func FuzzEvidence(f *testing.F) {
 			t.Errorf("%d pieces, ban %+v", len(x.Evidence), x.Ban)
 		}
 	})
+}
+
+// TestTwoRoutesAreARecord: which two routes an app has must not decide whether
+// its regulars are known ones, and neither must a restart.
+func TestTwoRoutesAreARecord(t *testing.T) {
+	routes := []string{"/", "/<int:year>", "/user/<name>", "/static/<path:filename>", "/login", "/a", "/b"}
+	for i := range 50 {
+		routes = append(routes, fmt.Sprintf("/api/v%d/<item>", i))
+	}
+	for i, one := range routes {
+		for _, other := range routes[:i] {
+			var m merit
+			for second := range uint32(goodSeconds) {
+				m.credit(1+second, []string{one, other}[second%2], 0)
+			}
+			if !m.known() {
+				t.Errorf("who used %s and %s is not known", one, other)
+			}
+		}
+	}
+	if got, want := fingerprint("/user/<name>"), uint16(0x33f8); got != want {
+		t.Errorf("the fingerprint is %#x, want %#x: saved records would be lost", got, want)
+	}
 }

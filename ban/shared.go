@@ -121,6 +121,7 @@ func (e *Engine) Take(now time.Time, n News) {
 	}
 	if b, here := e.take(now, p, k, n); b != nil && now.Before(b.Until) {
 		p.SharedBan(*b, here)
+		e.widen(now, p, b)
 	}
 }
 
@@ -140,14 +141,14 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 		}
 	}
 	if n.Decided {
-		b = s.adopt(now, entry, n)
+		b = s.adopt(now, p, entry, n)
 	}
 	if entry.dossier == nil && n.Others.Empty() {
 		return b, false
 	}
 	d := s.open(entry)
 	d.tell(p, n.Others)
-	if !d.banned(now) && standing == Bannable && !n.Others.Empty() {
+	if !d.banned(now) && !d.spared(now) && standing == Bannable && !n.Others.Empty() {
 		if counted := d.tally.sums(now, p.FindTime); p.blocks(counted, &entry.merit) {
 			b, here = d.block(now, p, counted), true
 			s.mark(k, true)
@@ -183,14 +184,11 @@ func (n *News) rank(now time.Time) rank {
 }
 
 // adopt makes the decision of others ours. It returns the ban where it is new.
-func (s *shard) adopt(now time.Time, e *entry, n News) *Ban {
+func (s *shard) adopt(now time.Time, p *policy, e *entry, n News) *Ban {
 	delete(s.urgent, e.key())
 	delete(s.lazy, e.key())
 	if n.Ban == nil {
-		e.merit.bad = 0
-		if e.dossier != nil {
-			s.close(e)
-		}
+		s.pardon(now, p, e)
 		return nil
 	}
 	d, b := s.open(e), *n.Ban
@@ -237,6 +235,12 @@ func (e *Engine) takeNetwork(now time.Time, p *policy, k key, n News) {
 	}
 	if n.Ban == nil {
 		e.networks.remove(k)
+		e.families.spare(now, k, now.Add(p.FindTime))
+		return
+	}
+	if n.Ban.Rule == RuleSiblings && !n.Ban.Manual && e.usedWell(now, k) {
+		e.networks.speak(k) // those who behave are known here: it ends everywhere
+		e.wake()
 		return
 	}
 	b := *n.Ban

@@ -208,7 +208,16 @@ func TestForeignUnbanEndsBanAndScore(t *testing.T) {
 	for _, client := range []string{"192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32"} {
 		e.Take(start, News{Record: Record{Client: prefix(client)}, Decided: true})
 	}
-	if got := e.Stats(start).Dossiers; got != 0 || e.refuses("192.0.2.1/32") {
+	if e.refuses("192.0.2.1/32") || e.Why(start, prefix("192.0.2.2/32")).Score != 0 {
+		t.Error("the ban or the score is left")
+	}
+	for _, client := range []string{"192.0.2.1/32", "192.0.2.2/32"} {
+		if e.Grace(start, prefix(client)).IsZero() {
+			t.Errorf("%s has no grace here", client)
+		}
+	}
+	e.Expire(start.Add(DefaultFindTime))
+	if got := e.Stats(start).Dossiers; got != 0 {
 		t.Errorf("%d dossiers are left", got)
 	}
 }

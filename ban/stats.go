@@ -57,6 +57,7 @@ func (s *shard) stats(now time.Time, p *policy, stats *Stats) {
 func (e *Engine) Expire(now time.Time) {
 	p := e.policy.Load()
 	e.states.expire(now, p.rules.findtimes())
+	e.families.expire(now)
 	e.absolve(now, p)
 	for _, k := range e.networks.ended(now) {
 		if _, ok := e.networks.remove(k); ok {
@@ -99,5 +100,5 @@ func (d *dossier) over(now time.Time, p *policy) bool {
 	if d.gate != nil && !p.suspects(d.tally.sums(now, p.FindTime)) {
 		d.gate = nil
 	}
-	return d.ban == nil && d.tally.empty() && d.gate == nil
+	return d.ban == nil && d.tally.empty() && d.gate == nil && !d.spared(now)
 }

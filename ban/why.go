@@ -41,6 +41,12 @@ type Explanation struct {
 	// beyond those remembered in detail.
 	Evidence   []Line  `json:"evidence"`
 	MoreWeight float64 `json:"more_weight,omitempty"`
+	// Grace is until when it isn't banned but by a person: its ban was ended.
+	Grace time.Time `json:"grace,omitzero"`
+	// Inside are the bans in force inside a network that was asked about, at
+	// most 100 of InsideCount.
+	Inside      []Ban `json:"inside,omitempty"`
+	InsideCount int   `json:"inside_count,omitempty"`
 	// Expires is when the client would be a normal one again if it did nothing.
 	Expires time.Time `json:"expires,omitzero"`
 	// Good counts the seconds in which the client used the app's own routes,
@@ -79,10 +85,18 @@ func (e *Engine) Why(now time.Time, client netip.Prefix) Explanation {
 		ban := n.snapshot()
 		x.Ban, x.Expires = &ban, later(x.Expires, ban.Until)
 	}
+	x.Grace = e.Grace(now, client)
+	if p.wide(k) {
+		inside := e.Inside(now, client)
+		x.Inside, x.InsideCount = inside[:min(len(inside), mostInside)], len(inside)
+	}
 	x.Rules = e.lines(now, p, k, client.Addr())
 	x.conclude(p, now)
 	return x
 }
+
+// mostInside bounds the bans of an explanation.
+const mostInside = 100
 
 func (x *Explanation) merit(p *policy, m *merit) {
 	x.State = "normal"
@@ -145,8 +159,13 @@ func (x *Explanation) conclude(p *policy, now time.Time) {
 	case x.Score > 0:
 		x.Summary = fmt.Sprintf("score %.4g of %.4g: served as everyone", x.Score, x.MaxRetry)
 		x.Undo = "flask2ban bans remove " + x.Client
+	case x.InsideCount > 0:
+		x.Summary = fmt.Sprintf("not banned as a network, but %d inside it", x.InsideCount)
 	default:
 		x.Summary = "nothing against it: served as everyone"
+	}
+	if x.State != "blocked" && !x.Grace.IsZero() {
+		x.Summary += fmt.Sprintf("; not banned for %v more whatever it does, since a person ended its ban", x.Grace.Sub(now).Round(time.Second))
 	}
 }
 

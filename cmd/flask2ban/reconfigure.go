@@ -75,6 +75,8 @@ func (s *service) judging(c *config.Config) ban.Config {
 		Hosts:      s.hosts(),
 		IPv4Bits:   c.IPv4Prefix,
 		IPv6Bits:   c.IPv6Prefix,
+		IPv6Widest: c.IPv6Widest,
+		Penalty:    ban.Penalty(c.Penalty),
 		Standing:   s.standing,
 		StoreError: s.storeError,
 		SharedBan:  s.sharedBan,
@@ -98,7 +100,7 @@ func (s *service) standing(a netip.Addr) ban.Standing {
 var reloadable = map[string]bool{
 	"trusted-proxy": true, "client-header": true, "ban-private": true, "ignore": true,
 	"mode": true, "preset": true, "maxretry": true, "findtime": true, "bantime": true,
-	"bantime-max": true, "weights": true, "rules": true,
+	"bantime-max": true, "penalty": true, "ipv6-widest": true, "weights": true, "rules": true,
 }
 
 // reload reads the configuration again. It is checked whole before any of it

@@ -75,7 +75,7 @@ func replayFlags(f *pflag.FlagSet) {
 	var all pflag.FlagSet
 	config.AddFlags(&all, config.GroupApp, config.GroupClient, config.GroupJudge, config.GroupRoutes, config.GroupDaemon)
 	for _, key := range []string{
-		"python", "prefix", "werkzeug", "config", "trusted-proxy", "client-header", "ipv4-prefix", "ipv6-prefix", "ban-private",
+		"python", "prefix", "werkzeug", "config", "trusted-proxy", "client-header", "ipv4-prefix", "ipv6-prefix", "ipv6-widest", "ban-private",
 		"ignore", "preset", "maxretry", "findtime", "bantime", "bantime-max", "max-clients",
 		"state", "store",
 	} {

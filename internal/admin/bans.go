@@ -89,7 +89,7 @@ func (s *Server) draft(now time.Time, o Order) (ban.Ban, error) {
 	if len([]rune(reason)) > maxReason || strings.ContainsFunc(reason, unicode.IsControl) {
 		return ban.Ban{}, refuse(http.StatusBadRequest, "reason: at most %d characters, in one line", maxReason)
 	}
-	return ban.Ban{Client: client, Since: now, Until: until, Rule: ban.RuleOperator, Reason: reason, Penalty: ban.Reject, Count: 1, Manual: true}, nil
+	return ban.Ban{Client: client, Since: now, Until: until, Rule: ban.RuleOperator, Reason: reason, Count: 1, Manual: true}, nil
 }
 
 // end is when the ordered ban ends.

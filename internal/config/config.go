@@ -60,6 +60,8 @@ type Config struct {
 	// IPv4Prefix and IPv6Prefix are the sizes of the network that counts as
 	// one client.
 	IPv4Prefix, IPv6Prefix int
+	// IPv6Widest is the shortest prefix that bans of IPv6 clients grow to.
+	IPv6Widest int
 	// BanPrivate lets private and known CDN addresses be banned.
 	BanPrivate bool
 	// Ignore are clients that are never banned.
@@ -78,6 +80,8 @@ type Config struct {
 	// BanTime is the first block's length, doubled for each further one up to
 	// BanTimeMax.
 	BanTime, BanTimeMax time.Duration
+	// Penalty is what blocked clients get.
+	Penalty string
 	// MaxClients bounds how many clients are remembered.
 	MaxClients int
 	// Kernel drops told clients in the packet filter; KernelKeep leaves them
