@@ -1,8 +1,9 @@
 package main
 
 import (
-	"errors"
+	"bufio"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,13 +76,17 @@ func newOrder(client, long, reason string) (admin.Order, error) {
 
 func (c *cli) bansRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "remove CLIENT",
-		Short:             "End a ban and forget what led to it",
-		Example:           example("flask2ban bans remove 192.0.2.1", "flask2ban bans remove 2001:db8::/48"),
+		Use:   "remove CLIENT",
+		Short: "End a ban and forget what led to it",
+		Long: `Ends the ban of an address or CIDR and sets its score, its count of bans and what
+rules have counted of it to zero. For a findtime (10m) it is then not banned
+again, whatever it does, but by "flask2ban bans add".`,
+		Example:           example("flask2ban bans remove 192.0.2.1", "flask2ban bans remove 2001:db8::/48 --inside"),
 		Args:              arguments("CLIENT"),
 		ValidArgsFunction: c.completeBans,
 	}
 	dir := stateFlag(cmd)
+	inside := cmd.Flags().Bool("inside", false, "end the bans of all that lies inside CLIENT, too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if _, err := ban.ParseClient(args[0]); err != nil {
 			return usage(err)
@@ -91,25 +96,40 @@ func (c *cli) bansRemoveCommand() *cobra.Command {
 			return err
 		}
 		defer client.Close()
-		removed, err := client.Unban(cmd.Context(), args[0])
+		removed, err := client.Unban(cmd.Context(), args[0], *inside)
 		if err != nil {
 			return err
 		}
-		return c.printRemoval(removed)
+		return writeRemoval(c.stdout, args[0], removed, stateHint(*dir))
 	}
 	return cmd
 }
 
-func (c *cli) printRemoval(r admin.Removal) error {
-	b := r.Removed
-	_, err := fmt.Fprintf(c.stdout, "%s is no longer banned: it was since %s and would have been until %s, by rule %s (%s); its score is 0\n",
-		ban.FormatClient(b.Client), clock(b.Since), clock(b.Until), b.Rule, b.Reason)
-	if r.Still != nil {
-		_, more := fmt.Fprintf(c.stdout, "but it is part of %s, which is still banned until %s: flask2ban bans remove %s\n",
-			ban.FormatClient(r.Still.Client), clock(r.Still.Until), ban.FormatClient(r.Still.Client))
-		err = errors.Join(err, more)
+// writeRemoval says what was done, and what was not. hint is what the commands
+// that it names need besides.
+func writeRemoval(w io.Writer, client string, r admin.Removal, hint string) error {
+	out := bufio.NewWriter(w)
+	if b := r.Removed; b != nil {
+		client = ban.FormatClient(b.Client)
+		fmt.Fprintf(out, "%s is no longer banned: it was since %s and would have been until %s, by rule %s (%s); its score is 0\n",
+			client, clock(b.Since), clock(b.Until), b.Rule, printable(b.Reason))
+	} else if r.Forgiven {
+		fmt.Fprintf(out, "%s was not banned; what was held against it is forgotten, its score is 0\n", client)
 	}
-	return err
+	if !r.Grace.IsZero() {
+		fmt.Fprintf(out, "it is not banned again before %s, whatever it does: flask2ban why %s%s\n", clock(r.Grace), client, hint)
+	}
+	switch names := admin.Names(r.Inside, r.InsideCount); {
+	case r.InsideEnded:
+		fmt.Fprintf(out, "%d bans inside it are ended: %s\n", r.InsideCount, names)
+	case r.InsideCount > 0:
+		fmt.Fprintf(out, "%d bans inside it go on: %s\nto end them: flask2ban bans remove %s --inside%s\n", r.InsideCount, names, client, hint)
+	}
+	if b := r.Still; b != nil {
+		still := ban.FormatClient(b.Client)
+		fmt.Fprintf(out, "but it is part of %s, which is still banned until %s: flask2ban bans remove %s%s\n", still, clock(b.Until), still, hint)
+	}
+	return out.Flush()
 }
 
 // clock writes a time for people, in their zone.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 // banList is what "bans list" shows of the bans.
 type banList struct {
 	json    bool
+	wide    bool
 	watch   bool
 	every   time.Duration
 	sort    string
@@ -64,6 +66,7 @@ func (c *cli) bansListCommand() *cobra.Command {
 	orders := strings.Join(slices.Sorted(maps.Keys(banOrders())), ", ")
 	f := cmd.Flags()
 	f.BoolVar(&l.json, "json", false, "print a JSON list")
+	f.BoolVar(&l.wide, "wide", false, "don't cut reasons to fit the terminal")
 	f.BoolVarP(&l.watch, "watch", "w", false, "go on, and show each change")
 	f.DurationVar(&l.every, "every", time.Second, "how often --watch looks")
 	f.StringVar(&l.sort, "sort", "until", "`order`: "+orders)
@@ -133,24 +136,56 @@ func (c *cli) listBans(ctx context.Context, client *admin.Client, l banList, w i
 		_, err := fmt.Fprintln(w, "no bans")
 		return err
 	}
-	return writeBans(w, bans)
+	width := 0
+	if !l.wide {
+		width = c.columns()
+	}
+	return writeBans(w, bans, time.Now(), width)
 }
 
-func writeBans(w io.Writer, bans []ban.Ban) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "CLIENT\tSINCE\tUNTIL\tRULE\tPENALTY\tCOUNT\tREASON")
+// writeBans writes a table whose lines are cut to the width; 0 cuts nothing.
+func writeBans(w io.Writer, bans []ban.Ban, now time.Time, width int) error {
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "CLIENT\tSINCE\tLEFT\tRULE\tPENALTY\tCOUNT\tREASON")
 	for _, b := range bans {
 		// The reason can hold what a client sent.
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", ban.FormatClient(b.Client), clock(b.Since), clock(b.Until),
-			b.Rule, penaltyWord(b), b.Count, printable(b.Reason))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", ban.FormatClient(b.Client), b.Since.Local().Format("01-02 15:04"),
+			span(b.Until.Sub(now)), b.Rule, penaltyWord(b), b.Count, printable(b.Reason))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprintln(out, cutLine(strings.TrimRight(line, " \n"), width))
+	}
+	return out.Flush()
+}
+
+// cutLine cuts a line that is wider, and shows that.
+func cutLine(line string, width int) string {
+	if runes := []rune(line); width > 0 && len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return line
+}
+
+// columns is the width for tables: $COLUMNS, the terminal's, or else 80.
+func (c *cli) columns() int {
+	if n, err := strconv.Atoi(c.getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	if n := terminalWidth(c.stdout); n > 0 {
+		return n
+	}
+	return 80
 }
 
 // penaltyWord says what a banned client gets: nothing yet in observe mode.
 func penaltyWord(b ban.Ban) string {
 	if b.Observed {
-		return "none (observe)"
+		return "observed"
 	}
 	return string(b.Penalty)
 }

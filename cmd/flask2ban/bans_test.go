@@ -66,11 +66,11 @@ func TestBanListShowsWhatIsNotApplied(t *testing.T) {
 	bans[0].Observed = true
 	bans[1].Reason = "a\tb"
 	var got strings.Builder
-	if err := writeBans(&got, bans); err != nil {
+	if err := writeBans(&got, bans, bans[0].Since, 0); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(got.String(), "\n")
-	if !strings.Contains(lines[1], "none (observe)  3") || !strings.HasSuffix(lines[2], `reject          2      "a\tb"`) {
+	if !strings.Contains(lines[1], "observed  3") || !strings.HasSuffix(lines[2], `reject    2      "a\tb"`) {
 		t.Errorf("got\n%s", got.String())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,20 @@ import (
 // stateFlag adds the flag by which a command finds its daemon.
 func stateFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("state", "", "state `directory` of the daemon to ask; default: the only one running ($FLASK2BAN_STATE)")
+}
+
+// stateHint is what a command needs besides to reach the same daemon as this one,
+// which was given the directory.
+func stateHint(dir string) string {
+	switch {
+	case dir == "":
+		return ""
+	case strings.ContainsFunc(dir, func(r rune) bool {
+		return !strings.ContainsRune("/._-+,@%:", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}):
+		return " --state '" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return " --state " + dir
 }
 
 // daemon returns a client of the daemon with state directory dir, else of the

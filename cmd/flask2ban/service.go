@@ -279,6 +279,11 @@ func (s *service) openAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
+	audit, err := state.OpenAudit(s.dir)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, audit.Close)
 	c := admin.Config{
 		Engine:  s.engine,
 		Table:   func() *routes.Table { t, _ := s.table.Current(); return t },
@@ -290,6 +295,7 @@ func (s *service) openAdmin(context.Context) error {
 		Hosts:  []string{s.config.Admin},
 		Reload: s.reload,
 		Log:    s.log,
+		Audit:  slog.New(slog.NewJSONHandler(audit, nil)),
 		Info: admin.Info{
 			Version: version(), App: s.config.App, Mode: mode(s.config), PID: os.Getpid(),
 			StateDir: s.dir, Upstream: s.config.Upstream, Started: time.Now(),

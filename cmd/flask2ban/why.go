@@ -36,6 +36,9 @@ func (c *cli) whyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if e.Undo != "" {
+			e.Undo += stateHint(*dir)
+		}
 		if *asJSON {
 			return writeJSON(c.stdout, e)
 		}
@@ -63,6 +66,12 @@ func writeWhy(w io.Writer, e admin.Explanation, paint func(colour, string) strin
 	writeBan(tw, e)
 	fmt.Fprintf(tw, "record\t%d seconds of use of the app's own routes, %d offences%s\n", e.Good, e.Bad, shared(e))
 	writeRuleLines(tw, e.Rules)
+	if e.InsideCount > 0 {
+		fmt.Fprintf(tw, "inside\t%d banned: %s\n", e.InsideCount, admin.Names(e.Inside, e.InsideCount))
+	}
+	if !e.Grace.IsZero() {
+		fmt.Fprintf(tw, "grace\tnot banned before %s but by a person\n", clock(e.Grace))
+	}
 	if !e.Expires.IsZero() {
 		fmt.Fprintf(tw, "normal again\t%s if it does nothing more\n", clock(e.Expires))
 	}

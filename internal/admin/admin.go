@@ -58,6 +58,8 @@ type Config struct {
 	Hosts []string
 	// Log gets one line for each action of an operator; nil: slog.Default.
 	Log *slog.Logger
+	// Audit gets the same lines to be kept; nil: nobody does.
+	Audit *slog.Logger
 	// Info is constant while the daemon runs and shown by the status.
 	Info Info
 }
@@ -81,6 +83,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Audit == nil {
+		c.Audit = slog.New(slog.DiscardHandler)
 	}
 	collector, err := overview.New(overview.Config{
 		Engine: c.Engine, Metrics: c.Counters, Table: c.Table, Project: c.Project, AppState: c.AppState,

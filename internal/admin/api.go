@@ -141,5 +141,7 @@ func decode(r *http.Request, v any) error {
 
 // audit writes one line for an action of an operator, done or not.
 func (s *Server) audit(r *http.Request, action string, args ...any) {
-	s.cfg.Log.Info("operator action", append([]any{"action", action, "who", callerOf(r).String()}, args...)...)
+	args = append([]any{"action", action, "who", callerOf(r).String()}, args...)
+	s.cfg.Log.Info("operator action", args...)
+	s.cfg.Audit.Info("operator action", args...)
 }

@@ -41,11 +41,26 @@ type Order struct {
 
 // Removal is the answer to DELETE /api/v1/bans/{client}.
 type Removal struct {
-	// Removed is the ban as it was.
-	Removed ban.Ban `json:"removed"`
+	// Removed is the ban as it was; nil where there was only a score, or where
+	// only bans inside were ended.
+	Removed *ban.Ban `json:"removed,omitempty"`
+	// Forgiven says that a score or earlier bans were forgotten of a client that
+	// was not banned.
+	Forgiven bool `json:"forgiven,omitempty"`
+	// Grace is until when the client isn't banned again but by a person.
+	Grace time.Time `json:"grace,omitzero"`
 	// Still is the wider ban that goes on to cover the client, if any.
 	Still *ban.Ban `json:"still,omitempty"`
+	// Inside are the bans of clients and networks inside the one asked for, at
+	// most 100 of InsideCount. They go on, unless InsideEnded says that the
+	// request had ?inside=true.
+	Inside      []ban.Ban `json:"inside,omitempty"`
+	InsideCount int       `json:"inside_count,omitempty"`
+	InsideEnded bool      `json:"inside_ended,omitempty"`
 }
+
+// mostInside bounds the bans of a Removal.
+const mostInside = 100
 
 func (s *Server) ban(w http.ResponseWriter, r *http.Request) error {
 	var o Order
@@ -145,20 +160,81 @@ func (s *Server) unban(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := s.cfg.Now()
-	removed, ok := s.cfg.Engine.Remove(now, client)
-	s.audit(r, "unban", "client", client, "was_banned", ok)
-	wider, covered := s.cfg.Engine.Banned(now, client.Addr())
-	switch {
-	case ok && covered:
-		send(w, http.StatusOK, Removal{Removed: removed, Still: &wider})
-	case ok:
-		send(w, http.StatusOK, Removal{Removed: removed})
-	case covered:
-		return refuse(http.StatusNotFound, "%s has no ban of its own, but is part of %s, which is banned: remove that",
-			ban.FormatClient(client), ban.FormatClient(wider.Client))
-	default:
-		return refuse(http.StatusNotFound, "%s is not banned; what was held against it is forgotten all the same", ban.FormatClient(client))
+	inside, err := flag(r, "inside")
+	if err != nil {
+		return err
 	}
+	out := s.remove(s.cfg.Now(), client, inside)
+	s.audit(r, "unban", "client", client, "was_banned", out.Removed != nil, "inside_ended", out.InsideEnded, "inside", out.InsideCount)
+	if out.Removed == nil && !out.Forgiven && !out.InsideEnded {
+		return nothingRemoved(client, out)
+	}
+	send(w, http.StatusOK, out)
 	return nil
+}
+
+// remove ends a ban and, if asked to, those inside it.
+func (s *Server) remove(now time.Time, client netip.Prefix, inside bool) Removal {
+	e := s.cfg.Engine
+	held := e.Why(now, client)
+	removed, ok := e.Remove(now, client)
+	within := e.Inside(now, client)
+	out := Removal{
+		Forgiven: !ok && (held.Score > 0 || held.Bans > 0), Grace: e.Grace(now, client),
+		Inside: within[:min(len(within), mostInside)], InsideCount: len(within), InsideEnded: inside && len(within) > 0,
+	}
+	if ok {
+		out.Removed = &removed
+	}
+	if inside {
+		for _, b := range within {
+			e.Remove(now, b.Client)
+		}
+	}
+	if wider, ok := e.Banned(now, client.Addr()); ok && wider.Client.Bits() <= client.Bits() {
+		out.Still = &wider
+	}
+	return out
+}
+
+// nothingRemoved says why, and where the ban is that may have been meant.
+func nothingRemoved(client netip.Prefix, out Removal) error {
+	name := ban.FormatClient(client)
+	switch {
+	case out.Still != nil:
+		return refuse(http.StatusNotFound, "%s has no ban of its own, but is part of %s, which is banned: remove that",
+			name, ban.FormatClient(out.Still.Client))
+	case out.InsideCount > 0:
+		return refuse(http.StatusNotFound, "%s itself is not banned, but %s inside it: remove it with --inside (in the API ?inside=true) to end these",
+			name, Names(out.Inside, out.InsideCount))
+	default:
+		return refuse(http.StatusNotFound, "%s is not banned, and nothing is held against it", name)
+	}
+}
+
+// Names lists a few of some bans' clients in words.
+func Names(bans []ban.Ban, count int) string {
+	const shown = 5
+	var names []string
+	for _, b := range bans[:min(len(bans), shown)] {
+		names = append(names, ban.FormatClient(b.Client))
+	}
+	text := strings.Join(names, ", ")
+	if more := count - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// flag is a query parameter that is true or false.
+func flag(r *http.Request, name string) (bool, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return false, nil
+	}
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, refuse(http.StatusBadRequest, "%s: want true or false, not %q", name, text)
+	}
+	return value, nil
 }

@@ -119,8 +119,8 @@ func TestUnban(t *testing.T) {
 	d := run(t)
 	for _, client := range []string{"192.0.2.1", "198.51.100.0/24", "2001:db8::/64", "2001:db8:1::/48"} {
 		d.add(t, client, time.Hour)
-		got, err := d.client.Unban(t.Context(), client)
-		if err != nil || ban.FormatClient(got.Removed.Client) != client || got.Still != nil {
+		got, err := d.client.Unban(t.Context(), client, false)
+		if err != nil || got.Removed == nil || ban.FormatClient(got.Removed.Client) != client || got.Still != nil {
 			t.Errorf("%s: %+v, %v", client, got, err)
 		}
 	}
@@ -146,24 +146,66 @@ func TestUnbanSaysWhatStands(t *testing.T) {
 	d := run(t)
 	d.add(t, "192.0.2.1", time.Hour)
 	d.add(t, "192.0.2.0/24", 2*time.Hour)
-	got, err := d.client.Unban(t.Context(), "192.0.2.1")
+	got, err := d.client.Unban(t.Context(), "192.0.2.1", false)
 	if err != nil || got.Still == nil || got.Still.Client.String() != "192.0.2.0/24" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	_, err = d.client.Unban(t.Context(), "192.0.2.1")
+	_, err = d.client.Unban(t.Context(), "192.0.2.1", false)
 	want := "192.0.2.1 has no ban of its own, but is part of 192.0.2.0/24, which is banned: remove that"
 	if err == nil || err.Error() != want || !errors.Is(err, admin.ErrNotFound) {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	_, err = d.client.Unban(t.Context(), "203.0.113.1")
-	want = "203.0.113.1 is not banned; what was held against it is forgotten all the same"
+	_, err = d.client.Unban(t.Context(), "203.0.113.1", false)
+	want = "203.0.113.1 is not banned, and nothing is held against it"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	_, err = d.client.Unban(t.Context(), "nobody")
+	_, err = d.client.Unban(t.Context(), "nobody", false)
 	want = `client: "nobody" is not an IP address or CIDR such as 192.0.2.1 or 2001:db8::/64`
 	if err == nil || err.Error() != want || errors.Is(err, admin.ErrNotFound) {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestUnbanTellsOfTheGrace, also where a client was only a suspect.
+func TestUnbanTellsOfTheGrace(t *testing.T) {
+	d := run(t)
+	d.add(t, "192.0.2.1", time.Hour)
+	got, err := d.client.Unban(t.Context(), "192.0.2.1", false)
+	if want := start.Add(ban.DefaultFindTime); err != nil || !got.Grace.Equal(want) || got.Forgiven {
+		t.Errorf("got %+v, %v; want a grace until %v", got, err, want)
+	}
+	client, _ := ban.ParseClient("192.0.2.9")
+	d.engine.Observe(start, ban.Observation{Client: client, Evidence: &ban.Evidence{Kind: ban.UnexpectedPath, Path: "/x"}})
+	got, err = d.client.Unban(t.Context(), "192.0.2.9", false)
+	if err != nil || got.Removed != nil || !got.Forgiven || got.Grace.IsZero() {
+		t.Errorf("a score alone: %+v, %v", got, err)
+	}
+}
+
+// TestUnbanTellsWhatLiesInside: who removes a network wants to know who in it
+// goes on to be banned.
+func TestUnbanTellsWhatLiesInside(t *testing.T) {
+	d := run(t)
+	for _, client := range []string{"192.0.2.0", "192.0.2.1", "192.0.2.128/25", "198.51.100.1"} {
+		d.add(t, client, time.Hour)
+	}
+	_, err := d.client.Unban(t.Context(), "192.0.2.0/24", false)
+	want := "192.0.2.0/24 itself is not banned, but 192.0.2.0, 192.0.2.1, 192.0.2.128/25 inside it: remove it with --inside (in the API ?inside=true) to end these"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	d.add(t, "192.0.2.0/24", time.Hour)
+	got, err := d.client.Unban(t.Context(), "192.0.2.0/24", false)
+	if err != nil || got.InsideCount != 3 || len(got.Inside) != 3 || got.InsideEnded || got.Still != nil || len(d.engine.Bans(start)) != 4 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	got, err = d.client.Unban(t.Context(), "192.0.2.0/24", true)
+	if err != nil || got.Removed != nil || !got.InsideEnded || len(d.engine.Bans(start)) != 1 {
+		t.Errorf("got %+v, %v; %v are left", got, err, d.engine.Bans(start))
+	}
+	if got := request(t, "DELETE", d.local, "/api/v1/bans/192.0.2.1?inside=maybe", "", bearer(d.token)); got.status != 400 {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -86,9 +86,10 @@ func (c *Client) Ban(ctx context.Context, o Order) (b ban.Ban, err error) {
 	return b, c.call(ctx, http.MethodPost, bansPath, o, &b)
 }
 
-// Unban removes the ban of an address or CIDR.
-func (c *Client) Unban(ctx context.Context, client string) (r Removal, err error) {
-	return r, c.call(ctx, http.MethodDelete, bansPath+"/"+url.PathEscape(client), nil, &r)
+// Unban removes the ban of an address or CIDR and, where inside is set, those of
+// all that lies in it.
+func (c *Client) Unban(ctx context.Context, client string, inside bool) (r Removal, err error) {
+	return r, c.call(ctx, http.MethodDelete, bansPath+"/"+url.PathEscape(client)+"?inside="+strconv.FormatBool(inside), nil, &r)
 }
 
 // Explanation is what is known of a client, as GET /api/v1/clients/{ip} sends

@@ -33,7 +33,7 @@ func TestManyOperatorsAtOnce(t *testing.T) {
 				if i%2 == 0 {
 					continue
 				}
-				if _, err := d.client.Unban(t.Context(), client); err != nil {
+				if _, err := d.client.Unban(t.Context(), client, false); err != nil {
 					t.Error(err)
 				}
 			}
@@ -221,7 +221,7 @@ func TestObserveMode(t *testing.T) {
 	if err != nil || b.Client != netip.MustParsePrefix("2001:db8::/64") || !b.Observed {
 		t.Errorf("got %+v, %v", b, err)
 	}
-	if r, err := d.client.Unban(t.Context(), "2001:db8::1"); err != nil || r.Removed.Client != b.Client {
+	if r, err := d.client.Unban(t.Context(), "2001:db8::1", false); err != nil || r.Removed.Client != b.Client {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
