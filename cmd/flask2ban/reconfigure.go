@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/notify"
 	"github.com/flask2ban/flask2ban/proxy"
 )
 
@@ -107,6 +109,14 @@ var reloadable = map[string]bool{
 // is applied; a bad one leaves the old one in force. Bans, scores and
 // connections stay.
 func (s *service) reload(context.Context) error {
+	err := s.apply()
+	if err != nil {
+		s.notify.Tell(notify.Event{Kind: notify.ReloadFailed, At: time.Now(), Text: "reload of the configuration: " + err.Error()})
+	}
+	return err
+}
+
+func (s *service) apply() error {
 	next, err := s.load()
 	if err != nil {
 		return fmt.Errorf("the old configuration stays in force: %w", err)

@@ -76,6 +76,9 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"host names", s.names.resolver.Serve},
 		{"history", s.admin.Sample},
 	}
+	if s.notify != nil {
+		parts = append(parts, part{"notifications", s.notify.Serve}, part{"notifications of bans", s.watchBans})
+	}
 	if s.config.Kernel {
 		f, err := s.openKernel()
 		if err != nil {
@@ -161,6 +164,7 @@ func (s *service) announce() {
 type observer struct {
 	service  *service
 	restarts int
+	teller   appTeller
 }
 
 var _ app.Observer = (*observer)(nil)
@@ -187,5 +191,6 @@ func (o *observer) State(st app.State) {
 	for ; o.restarts < st.Restarts; o.restarts++ {
 		o.service.metrics.Restarted("crash")
 	}
+	o.teller.tell(o.service.notify, st)
 	o.service.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
 }

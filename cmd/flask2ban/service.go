@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
@@ -18,6 +19,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/live"
 	"github.com/flask2ban/flask2ban/internal/metrics"
+	"github.com/flask2ban/flask2ban/internal/notify"
 	"github.com/flask2ban/flask2ban/internal/overview"
 	"github.com/flask2ban/flask2ban/internal/state"
 	"github.com/flask2ban/flask2ban/internal/store"
@@ -44,6 +46,7 @@ type service struct {
 	sidecar *proxy.Sidecar // nil where we spawn
 	front   *proxy.Server
 	admin   *admin.Server
+	notify  *notify.Notifier // nil where nobody is told
 
 	exceptions overview.Exceptions // of the app
 	events     *overview.Events    // of the log
@@ -52,6 +55,7 @@ type service struct {
 	mu      sync.Mutex     // guards current
 	current *config.Config // config, or what was reloaded since
 
+	storeFails    atomic.Bool
 	unknownRoutes sync.Map // what warnOfRoutes has told of
 }
 
@@ -59,7 +63,7 @@ type service struct {
 // opened is closed by close, also after an error.
 func (s *service) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openState, s.openClients, s.openApp, s.openRoutes,
+		s.openState, s.openNotify, s.openClients, s.openApp, s.openRoutes,
 		s.openEngine, s.openMetrics, s.openFront, s.openAdmin,
 	}
 	for _, step := range steps {
@@ -156,6 +160,7 @@ func (s *service) openEngine(ctx context.Context) error {
 }
 
 func (s *service) storeError(err error) {
+	s.notifyStore(err)
 	if err != nil {
 		s.log.Error("bans can't be saved; they hold until this process ends", "state", s.dir, "error", err)
 		return

@@ -204,3 +204,27 @@ func wantErrors(t *testing.T, err error, want []string) {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 }
+
+// TestWebhookIsSecret: neither a mistake in it nor the effective configuration
+// shows it, and a template's mistake is told with its place.
+func TestWebhookIsSecret(t *testing.T) {
+	for content, want := range map[string]string{
+		"notify: ftp://hunter2\n":                                 "f.yaml:1:9: notify: want a URL such as https://hooks.example.org/..., not what is given",
+		"notify: https://a b/hunter2\n":                           "not shown here",
+		"notify-template: '{{.Txet}}'\n":                          "f.yaml:1:18: notify-template: template: notify-template:1:2: executing",
+		"notify: https://x.example/hunter2\nnotify-on: crashed\n": "notify-on: want ban, unban, app_down",
+	} {
+		_, errs := load([]byte(content))
+		if len(errs) != 1 || !strings.Contains(errs[0].Error(), want) || strings.Contains(errs[0].Error(), "hunter2") {
+			t.Errorf("%s: got %v", content, errs)
+		}
+	}
+	c, errs := load([]byte("notify: https://user:hunter2@x.example/hunter2?token=hunter2\n"))
+	var b strings.Builder
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if err := c.WriteEffective(&b); err != nil || strings.Contains(b.String(), "hunter2") || !strings.Contains(b.String(), "notify: https://x.example/xxxxx") {
+		t.Errorf("%v: %s", err, &b)
+	}
+}

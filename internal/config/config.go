@@ -118,6 +118,11 @@ type Config struct {
 	// error.
 	LogJSON  bool
 	LogLevel string
+	// Notify is the webhook that is told of events, a secret; empty for none.
+	// NotifyTemplate is its text/template, empty for JSON, and NotifyOn the
+	// kinds of events, empty for all.
+	Notify, NotifyTemplate string
+	NotifyOn               []string
 	// AccessLog is a path, "-" for standard output, empty for none.
 	AccessLog string
 

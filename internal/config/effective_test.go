@@ -67,7 +67,9 @@ func TestWriteEffectiveRoundTrip(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { roundTrip(t, flags(t, args...), "") })
 	}
-	t.Run("file", func(t *testing.T) { roundTrip(t, flags(t, "--store=memory"), "testdata/full.yaml") })
+	t.Run("file", func(t *testing.T) {
+		roundTrip(t, flags(t, "--store=memory", "--notify=https://hooks.example.org/xxxxx"), "testdata/full.yaml")
+	})
 }
 
 func roundTrip(t *testing.T, fs *pflag.FlagSet, file string) {

@@ -89,7 +89,7 @@ func FuzzTexts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, i int, text string) {
 		s := settings[uint(i)%uint(len(settings))]
 		c := Default()
-		if err := s.bind.set(c, s.bind.split(text)); err != nil || s.Key == "store" || s.Key == "rules" {
+		if err := s.bind.set(c, s.bind.split(text)); err != nil || s.Key == "store" || s.Key == "notify" || s.Key == "rules" {
 			return
 		}
 		again := Default()

@@ -104,6 +104,8 @@ func TestFullFile(t *testing.T) {
 		Benign: []string{"/status.txt"}, Honeypaths: []string{"/old-admin/**", "!/wp-login.php"}, NoDefaultLists: true,
 		File: "testdata/full.yaml", State: "/var/lib/flask2ban/shop", Store: "redis://:secret@127.0.0.1:6379/0",
 		LogJSON: true, LogLevel: "debug", AccessLog: "-",
+		Notify: "https://hooks.example.org/T0/B0/secret", NotifyTemplate: `{"text": {{json .Text}}}`,
+		NotifyOn: []string{"ban", "crash_loop"},
 	}
 	if diff := cmp.Diff(want, c, byValue); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,8 @@ package config
 
 import (
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/notify"
 )
 
 // settings is the table. To add a setting, add a field to Config and a row here.
@@ -164,6 +166,15 @@ var settings = []Setting{
 	{Key: "access-log", Group: GroupDaemon, Example: "-",
 		Usage: "file for an access log in combined format, - for standard output",
 		bind:  one(text, func(c *Config) *string { return &c.AccessLog })},
+	{Key: "notify", Group: GroupDaemon, Example: "https://hooks.example.org/T0/B0/secret",
+		Usage: "webhook to tell of bans and of the app's troubles, by POST; better in the environment or file, as it is a secret",
+		bind:  one(webhook, func(c *Config) *string { return &c.Notify })},
+	{Key: "notify-template", Group: GroupDaemon, Example: `"{\"text\": {{json .Text}}}"`,
+		Usage: "what is posted there, as a Go template (default: the whole message as JSON)",
+		bind:  one(notifyTemplate, func(c *Config) *string { return &c.NotifyTemplate })},
+	{Key: "notify-on", Group: GroupDaemon, Example: "crash_loop",
+		Usage: "kind of event to tell of, as ban, app_down or crash_loop (a wrong one lists all); repeatable (default: all)",
+		bind:  several(choice(notify.Kinds()...), func(c *Config) *[]string { return &c.NotifyOn })},
 }
 
 var (

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/notify"
 )
 
 var (
@@ -115,6 +116,31 @@ func parseHTTPURL(s string) (string, error) {
 
 // storeWords are the stores without an address.
 var storeWords = []string{"bolt", "memory"}
+
+// webhook is a URL whose path and query are as secret as a password.
+var webhook = codec[string]{name: "url", parse: parseWebhook, text: maskedWebhook}
+
+func parseWebhook(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("want a URL such as https://hooks.example.org/..., not what is given, which is not shown here as it may be a secret")
+	}
+	return s, nil
+}
+
+func maskedWebhook(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || s == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + "/xxxxx"
+}
+
+// notifyTemplate is tried with an example as it is read.
+var notifyTemplate = checked("template", func(s string) error {
+	_, err := notify.ParseTemplate(s)
+	return err
+})
 
 // redisSchemes are the URLs that go-redis takes.
 var redisSchemes = map[string]bool{"redis": true, "rediss": true, "unix": true}
