@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 )
 
@@ -17,9 +17,9 @@ func (c *cli) bansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bans",
 		Short:   "List, add, remove, export and import bans",
-		Example: example("flask2ban bans list", "flask2ban bans add 192.0.2.1 --for 1h --reason 'fills our forms'", "flask2ban bans remove 192.0.2.1"),
+		Example: cmdline.Example("flask2ban bans list", "flask2ban bans add 192.0.2.1 --for 1h --reason 'fills our forms'", "flask2ban bans remove 192.0.2.1"),
 		Args:    cobra.ArbitraryArgs,
-		RunE:    group,
+		RunE:    cmdline.Group,
 
 		SuggestionsMinimumDistance: 2,
 	}
@@ -31,12 +31,12 @@ func (c *cli) bansAddCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add CLIENT",
 		Short: "Ban an address or a range",
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban bans add 192.0.2.1",
 			"flask2ban bans add 2001:db8::/48 --for 7d --reason 'scrapes the shop'"),
-		Args: arguments("CLIENT"),
+		Args: cmdline.Arguments("CLIENT"),
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	long := cmd.Flags().String("for", "", "how `long`, such as 30m, 12h or 7d; default: 1h")
 	reason := cmd.Flags().String("reason", "", "why; the client is shown it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -54,7 +54,7 @@ func (c *cli) bansAddCommand() *cobra.Command {
 			return err
 		}
 		_, err = fmt.Fprintf(c.stdout, "%s is banned for %s, until %s\n",
-			ban.FormatClient(b.Client), span(b.Until.Sub(b.Since)), clock(b.Until))
+			ban.FormatClient(b.Client), cmdline.Span(b.Until.Sub(b.Since)), cmdline.Clock(b.Until))
 		return err
 	}
 	return cmd
@@ -64,11 +64,11 @@ func (c *cli) bansAddCommand() *cobra.Command {
 // of the command line.
 func newOrder(client, long, reason string) (admin.Order, error) {
 	if _, err := ban.ParseClient(client); err != nil {
-		return admin.Order{}, usage(err)
+		return admin.Order{}, cmdline.Usage(err)
 	}
 	if long != "" {
 		if _, err := config.ParseDuration(long); err != nil {
-			return admin.Order{}, usagef("--for: %w", err)
+			return admin.Order{}, cmdline.Usagef("--for: %w", err)
 		}
 	}
 	return admin.Order{Client: client, Duration: long, Reason: reason}, nil
@@ -81,15 +81,15 @@ func (c *cli) bansRemoveCommand() *cobra.Command {
 		Long: `Ends the ban of an address or CIDR and sets its score, its count of bans and what
 rules have counted of it to zero. For a findtime (10m) it is then not banned
 again, whatever it does, but by "flask2ban bans add".`,
-		Example:           example("flask2ban bans remove 192.0.2.1", "flask2ban bans remove 2001:db8::/48 --inside"),
-		Args:              arguments("CLIENT"),
+		Example:           cmdline.Example("flask2ban bans remove 192.0.2.1", "flask2ban bans remove 2001:db8::/48 --inside"),
+		Args:              cmdline.Arguments("CLIENT"),
 		ValidArgsFunction: c.completeBans,
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	inside := cmd.Flags().Bool("inside", false, "end the bans of all that lies inside CLIENT, too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if _, err := ban.ParseClient(args[0]); err != nil {
-			return usage(err)
+			return cmdline.Usage(err)
 		}
 		client, err := c.daemon(cmd.Context(), *dir)
 		if err != nil {
@@ -100,7 +100,7 @@ again, whatever it does, but by "flask2ban bans add".`,
 		if err != nil {
 			return err
 		}
-		return writeRemoval(c.stdout, args[0], removed, stateHint(*dir))
+		return writeRemoval(c.stdout, args[0], removed, cmdline.StateHint(*dir))
 	}
 	return cmd
 }
@@ -112,12 +112,12 @@ func writeRemoval(w io.Writer, client string, r admin.Removal, hint string) erro
 	if b := r.Removed; b != nil {
 		client = ban.FormatClient(b.Client)
 		fmt.Fprintf(out, "%s is no longer banned: it was since %s and would have been until %s, by rule %s (%s); its score is 0\n",
-			client, clock(b.Since), clock(b.Until), b.Rule, printable(b.Reason))
+			client, cmdline.Clock(b.Since), cmdline.Clock(b.Until), b.Rule, cmdline.Printable(b.Reason))
 	} else if r.Forgiven {
 		fmt.Fprintf(out, "%s was not banned; what was held against it is forgotten, its score is 0\n", client)
 	}
 	if !r.Grace.IsZero() {
-		fmt.Fprintf(out, "it is not banned again before %s, whatever it does: flask2ban why %s%s\n", clock(r.Grace), client, hint)
+		fmt.Fprintf(out, "it is not banned again before %s, whatever it does: flask2ban why %s%s\n", cmdline.Clock(r.Grace), client, hint)
 	}
 	switch names := admin.Names(r.Inside, r.InsideCount); {
 	case r.InsideEnded:
@@ -127,26 +127,7 @@ func writeRemoval(w io.Writer, client string, r admin.Removal, hint string) erro
 	}
 	if b := r.Still; b != nil {
 		still := ban.FormatClient(b.Client)
-		fmt.Fprintf(out, "but it is part of %s, which is still banned until %s: flask2ban bans remove %s%s\n", still, clock(b.Until), still, hint)
+		fmt.Fprintf(out, "but it is part of %s, which is still banned until %s: flask2ban bans remove %s%s\n", still, cmdline.Clock(b.Until), still, hint)
 	}
 	return out.Flush()
-}
-
-// clock writes a time for people, in their zone.
-func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
-
-// span writes a duration for people: two of its units.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d >= 10*day:
-		d = d.Round(day)
-	case d >= day:
-		d = d.Round(time.Hour)
-	case d >= time.Hour:
-		d = d.Round(time.Minute)
-	default:
-		d = d.Round(time.Second)
-	}
-	return config.FormatDuration(max(d, 0))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 )
 
@@ -22,17 +23,17 @@ func (c *cli) bansExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Print the bans in force, to import elsewhere",
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban bans export > bans.jsonl",
 			"flask2ban bans export --format plain > blocklist.txt"),
-		Args: arguments(),
+		Args: cmdline.Arguments(),
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	format := cmd.Flags().String("format", "jsonl", "jsonl (one JSON object a line) or plain (one client a line)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		write, ok := exportFormats()[*format]
 		if !ok {
-			return usagef("--format %s: want jsonl or plain", *format)
+			return cmdline.Usagef("--format %s: want jsonl or plain", *format)
 		}
 		client, err := c.daemon(cmd.Context(), *dir)
 		if err != nil {
@@ -75,17 +76,17 @@ func (c *cli) bansImportCommand() *cobra.Command {
 		Long: `FILE holds what "flask2ban bans export" printed, or one address or CIDR a line;
 empty lines and what follows # are skipped. FILE - is the standard input. Bad
 lines are reported and do not stop the rest.`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban bans import bans.jsonl",
 			"curl -s https://example.org/blocklist.txt | flask2ban bans import - --for 1d --reason 'blocklist of example.org'"),
-		Args: arguments("FILE"),
+		Args: cmdline.Arguments("FILE"),
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	long := cmd.Flags().String("for", "", "how `long` where the file doesn't say until when; default: 1h")
 	reason := cmd.Flags().String("reason", "", "why, where the file doesn't say")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if _, err := config.ParseDuration(*long); *long != "" && err != nil {
-			return usagef("--for: %w", err)
+			return cmdline.Usagef("--for: %w", err)
 		}
 		in, err := c.open(args[0])
 		if err != nil {
@@ -177,7 +178,7 @@ func (i *importer) line(ctx context.Context, line string) error {
 func (i *importer) report(w io.Writer) error {
 	fmt.Fprintf(w, "%d banned, %d already over, %d bad\n", i.banned, i.expired, i.fail)
 	if i.fail > 0 {
-		return &exitError{code: exitFailed}
+		return &cmdline.ExitError{Code: cmdline.Failed}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // banList is what "bans list" shows of the bans.
@@ -54,15 +54,15 @@ func (c *cli) bansListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the bans in force",
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban bans list",
 			"flask2ban bans list --sort since --reverse --within 192.0.2.0/24",
 			"flask2ban bans list --json | jq -r '.[].client'",
 			"flask2ban bans list --watch"),
-		Args: arguments(),
+		Args: cmdline.Arguments(),
 	}
 	var l banList
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	orders := strings.Join(slices.Sorted(maps.Keys(banOrders())), ", ")
 	f := cmd.Flags()
 	f.BoolVar(&l.json, "json", false, "print a JSON list")
@@ -93,14 +93,14 @@ func (c *cli) bansListCommand() *cobra.Command {
 // check finds what is wrong with the flags.
 func (l *banList) check() (err error) {
 	if banOrders()[l.sort] == nil {
-		return usagef("--sort %s: want one of %s", l.sort, strings.Join(slices.Sorted(maps.Keys(banOrders())), ", "))
+		return cmdline.Usagef("--sort %s: want one of %s", l.sort, strings.Join(slices.Sorted(maps.Keys(banOrders())), ", "))
 	}
 	if l.every <= 0 {
-		return usagef("--every %v: must be above zero", l.every)
+		return cmdline.Usagef("--every %v: must be above zero", l.every)
 	}
 	if l.within != "" {
 		if l.network, err = ban.ParseClient(l.within); err != nil {
-			return usagef("--within: %w", err)
+			return cmdline.Usagef("--within: %w", err)
 		}
 	}
 	return nil
@@ -130,7 +130,7 @@ func (c *cli) listBans(ctx context.Context, client *admin.Client, l banList, w i
 	}
 	bans = l.choose(bans)
 	if l.json {
-		return writeJSON(w, bans)
+		return cmdline.WriteJSON(w, bans)
 	}
 	if len(bans) == 0 {
 		_, err := fmt.Fprintln(w, "no bans")
@@ -151,7 +151,7 @@ func writeBans(w io.Writer, bans []ban.Ban, now time.Time, width int) error {
 	for _, b := range bans {
 		// The reason can hold what a client sent.
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", ban.FormatClient(b.Client), b.Since.Local().Format("01-02 15:04"),
-			span(b.Until.Sub(now)), b.Rule, penaltyWord(b), b.Count, printable(b.Reason))
+			cmdline.Span(b.Until.Sub(now)), b.Rule, penaltyWord(b), b.Count, cmdline.Printable(b.Reason))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -190,15 +190,6 @@ func penaltyWord(b ban.Ban) string {
 	return string(b.Penalty)
 }
 
-// printable escapes what would move the cursor of a terminal.
-func printable(s string) string {
-	quoted := strconv.QuoteToGraphic(s)
-	if quoted == `"`+s+`"` {
-		return s
-	}
-	return quoted
-}
-
 // watchBans lists the bans again whenever the list has changed, until ctx
 // ends.
 func (c *cli) watchBans(ctx context.Context, client *admin.Client, l banList) error {
@@ -229,18 +220,11 @@ func (c *cli) watchBans(ctx context.Context, client *admin.Client, l banList) er
 
 // show prints over what stood on a terminal, and below it elsewhere.
 func (c *cli) show(text string) error {
-	if isTerminal(c.stdout) {
+	if cmdline.IsTerminal(c.stdout) {
 		text = "\x1b[H\x1b[2J" + text
 	}
 	_, err := io.WriteString(c.stdout, text)
 	return err
-}
-
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }
 
 // completeBans offers the banned clients to the shell.
@@ -262,7 +246,7 @@ func (c *cli) completeBans(cmd *cobra.Command, args []string, _ string) ([]strin
 	}
 	var words []string
 	for _, b := range bans {
-		words = append(words, cobra.CompletionWithDesc(ban.FormatClient(b.Client), b.Rule+" until "+clock(b.Until)))
+		words = append(words, cobra.CompletionWithDesc(ban.FormatClient(b.Client), b.Rule+" until "+cmdline.Clock(b.Until)))
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/state"
 )
@@ -181,7 +182,7 @@ func TestSpan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := span(d)
+		got := cmdline.Span(d)
 		if got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)
 		}
@@ -203,7 +204,7 @@ func TestPrintable(t *testing.T) {
 		"\u202etxt":   `"\u202etxt"`,
 		"/nbsp\u00a0": "/nbsp\u00a0",
 	} {
-		if got := printable(give); got != want {
+		if got := cmdline.Printable(give); got != want {
 			t.Errorf("%q: got %s, want %s", give, got, want)
 		}
 	}
@@ -211,11 +212,11 @@ func TestPrintable(t *testing.T) {
 
 func TestColours(t *testing.T) {
 	c := &cli{getenv: func(string) string { return "" }}
-	if got := c.painter(io.Discard)(red, "x"); got != "x" {
+	if got := c.program().Painter(io.Discard)(cmdline.Red, "x"); got != "x" {
 		t.Errorf("not on a terminal: %q", got)
 	}
 	tty := openTerminal(t)
-	if got := c.painter(tty)(red, "x"); got != "\x1b[31mx\x1b[0m" {
+	if got := c.program().Painter(tty)(cmdline.Red, "x"); got != "\x1b[31mx\x1b[0m" {
 		t.Errorf("on a terminal: %q", got)
 	}
 	for _, name := range []string{"NO_COLOR=1", "TERM=dumb"} {
@@ -226,7 +227,7 @@ func TestColours(t *testing.T) {
 			}
 			return ""
 		}
-		if got := c.painter(tty)(red, "x"); got != "x" {
+		if got := c.program().Painter(tty)(cmdline.Red, "x"); got != "x" {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

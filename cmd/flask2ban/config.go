@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 )
 
@@ -13,13 +14,13 @@ func (c *cli) checkCommand() *cobra.Command {
 		Use:     "check CONFIG",
 		Short:   "Say whether a configuration file is valid, or where it is not",
 		Long:    "Every mistake is reported with file, line and column, and the nearest valid key.\nThe exit code is 2 where there is one.",
-		Example: example("flask2ban check flask2ban.yaml"),
-		Args:    arguments("CONFIG"),
+		Example: cmdline.Example("flask2ban check flask2ban.yaml"),
+		Args:    cmdline.Arguments("CONFIG"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := config.Check(args[0]); err != nil {
 				// One mistake a line and nothing before it: editors jump there.
 				fmt.Fprintln(c.stderr, err)
-				return &exitError{code: exitUsage}
+				return &cmdline.ExitError{Code: cmdline.BadlyCalled}
 			}
 			_, err := fmt.Fprintf(c.stdout, "%s is valid\n", args[0])
 			return err
@@ -34,17 +35,17 @@ func (c *cli) configCommand() *cobra.Command {
 		Long: `Flags override the environment, which overrides the file, which overrides a
 preset, which overrides the defaults. What is printed is itself a valid
 configuration file.`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban config",
 			"flask2ban config app.py --preset strict --config flask2ban.yaml"),
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := config.SetApp(cmd.Flags(), args, cmd.ArgsLenAtDash()); err != nil {
-				return usage(err)
+				return cmdline.Usage(err)
 			}
 			effective, err := config.Load(cmd.Flags(), c.getenv, "")
 			if err != nil {
-				return usage(err)
+				return cmdline.Usage(err)
 			}
 			return effective.WriteEffective(c.stdout)
 		},

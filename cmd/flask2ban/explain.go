@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -29,7 +30,7 @@ func (c *cli) explainCommand() *cobra.Command {
 query. With - in place of METHOD, lines "METHOD TARGET" are read from the
 standard input and one JSON object a line is printed; a line that is none of
 these gives one with the verdict "error".`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban explain app.py GET /user/alice",
 			"flask2ban explain app.py GET /2020 --host example.org --werkzeug 2.2.2",
 			`awk -F'"' '{print $2}' access.log | cut -d' ' -f1,2 | flask2ban explain app.py - | jq -r .verdict | sort | uniq -c`),
@@ -55,16 +56,16 @@ these gives one with the verdict "error".`,
 		if *asJSON {
 			return writeJSONLine(c.stdout, e)
 		}
-		return writeExplanation(c.stdout, e, table, c.painter(c.stdout))
+		return writeExplanation(c.stdout, e, table, c.program().Painter(c.stdout))
 	}
 	return cmd
 }
 
 func explainArgs(cmd *cobra.Command, args []string) error {
 	if len(args) >= 2 && args[1] == "-" {
-		return arguments("APP", "-")(cmd, args)
+		return cmdline.Arguments("APP", "-")(cmd, args)
 	}
-	return arguments("APP", "METHOD", "TARGET")(cmd, args)
+	return cmdline.Arguments("APP", "METHOD", "TARGET")(cmd, args)
 }
 
 func writeJSONLine(w io.Writer, v any) error {
@@ -169,8 +170,8 @@ func endOfLine(line []byte, err error) ([]byte, error) {
 }
 
 // writeExplanation is a verdict for people.
-func writeExplanation(w io.Writer, e routes.Explanation, t *routes.Table, paint func(colour, string) string) error {
-	fmt.Fprintf(w, "%s %s: %s\n", printable(e.Method), printable(e.Target), paint(verdictColour(e.Verdict), e.Verdict.String()))
+func writeExplanation(w io.Writer, e routes.Explanation, t *routes.Table, paint func(cmdline.Colour, string) string) error {
+	fmt.Fprintf(w, "%s %s: %s\n", cmdline.Printable(e.Method), cmdline.Printable(e.Target), paint(verdictColour(e.Verdict), e.Verdict.String()))
 	if e.Why != "" {
 		fmt.Fprintf(w, "%s\n", e.Why)
 	}
@@ -192,13 +193,13 @@ func writeExplanation(w io.Writer, e routes.Explanation, t *routes.Table, paint 
 func explanationRows(e routes.Explanation) [][2]string {
 	var args []string
 	for _, name := range slices.Sorted(maps.Keys(e.Args)) {
-		args = append(args, name+"="+printable(e.Args[name]))
+		args = append(args, name+"="+cmdline.Printable(e.Args[name]))
 	}
 	rows := [][2]string{
 		{"rule", e.Rule},
 		{"endpoint", e.Endpoint},
 		{"args", strings.Join(args, ", ")},
-		{"location", printable(e.Location)},
+		{"location", cmdline.Printable(e.Location)},
 		{"allow", strings.Join(e.Allow, ", ")},
 	}
 	if e.Route != nil {
@@ -217,12 +218,12 @@ func place(r *routes.Route) string {
 
 // verdictColour is green for what the app serves, red for what is held
 // against a client, yellow between.
-func verdictColour(k routes.Kind) colour {
+func verdictColour(k routes.Kind) cmdline.Colour {
 	switch k {
 	case routes.Found, routes.Redirect, routes.Benign:
-		return green
+		return cmdline.Green
 	case routes.UnexpectedPath, routes.Honeypath:
-		return red
+		return cmdline.Red
 	}
-	return yellow
+	return cmdline.Yellow
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // Defaults of probe.
@@ -38,10 +40,10 @@ func (c *cli) probeCommand() *cobra.Command {
 		Short: "Ask a URL again and again, and print its availability and latency",
 		Long: `An answer with a status below 500 counts as available; errors, time-outs and
 5xx as not. The exit code is 1 where one request failed. Stop with Ctrl-C.`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban probe http://127.0.0.1:8080/",
 			"flask2ban probe https://example.org/health --every 100ms --count 0"),
-		Args: arguments("URL"),
+		Args: cmdline.Arguments("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p.url = args[0]
 			if err := p.check(); err != nil {
@@ -62,11 +64,11 @@ func (p *prober) check() error {
 	u, err := url.Parse(p.url)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return usagef("%q is no URL to ask: write http://127.0.0.1:8080/", p.url)
+		return cmdline.Usagef("%q is no URL to ask: write http://127.0.0.1:8080/", p.url)
 	case p.every <= 0 || p.timeout <= 0:
-		return usagef("--every and --timeout must be above zero")
+		return cmdline.Usagef("--every and --timeout must be above zero")
 	case p.count < 0:
-		return usagef("--count %d: must be 0 or more", p.count)
+		return cmdline.Usagef("--count %d: must be 0 or more", p.count)
 	}
 	return nil
 }
@@ -97,7 +99,7 @@ func (p *prober) run(ctx context.Context) error {
 	}
 	s.write(p.out)
 	if s.failed > 0 || len(s.samples) == 0 {
-		return &exitError{code: exitFailed}
+		return &cmdline.ExitError{Code: cmdline.Failed}
 	}
 	return nil
 }

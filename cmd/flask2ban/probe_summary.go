@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // probeSample is one request of a probe.
@@ -35,9 +37,9 @@ func (s probeSample) outcome() string {
 	}
 	var u *url.Error
 	if errors.As(s.err, &u) {
-		return printable(u.Err.Error())
+		return cmdline.Printable(u.Err.Error())
 	}
-	return printable(s.err.Error())
+	return cmdline.Printable(s.err.Error())
 }
 
 func milliseconds(d time.Duration) string {

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // at makes samples, one each second: their latency in ms, below 0 for failed.
@@ -73,10 +75,10 @@ func TestProbe(t *testing.T) {
 	defer server.Close()
 	code, stdout, _ := call(t.Context(), "probe", server.URL, "--every", "1ms", "--count", "4")
 	want := regexp.MustCompile(`(?s)^(\d\d:\d\d:\d\d\.\d{3}  \S+ ms  200 OK\n).*503 Service Unavailable\n.*\n4 requests, 1 failed: 75\.000 % available\nlatency p50 .*longest outage \S+\n.x..\n$`)
-	if code != exitFailed || !want.MatchString(stdout) || asked.Load() != 4 {
+	if code != cmdline.Failed || !want.MatchString(stdout) || asked.Load() != 4 {
 		t.Errorf("code %d, %d asked:\n%s", code, asked.Load(), stdout)
 	}
-	if code, stdout, _ = call(t.Context(), "probe", server.URL, "-q", "-n", "1"); code != exitDone || strings.Contains(stdout, "200 OK") {
+	if code, stdout, _ = call(t.Context(), "probe", server.URL, "-q", "-n", "1"); code != cmdline.Done || strings.Contains(stdout, "200 OK") {
 		t.Errorf("quiet: code %d:\n%s", code, stdout)
 	}
 }
@@ -85,7 +87,7 @@ func TestProbeOfNothing(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	code, stdout, _ := call(t.Context(), "probe", server.URL, "-n", "1")
-	if code != exitFailed || !strings.Contains(stdout, "connection refused") || strings.Contains(stdout, "Get ") {
+	if code != cmdline.Failed || !strings.Contains(stdout, "connection refused") || strings.Contains(stdout, "Get ") {
 		t.Errorf("code %d:\n%s", code, stdout)
 	}
 }
@@ -99,7 +101,7 @@ func TestProbeStops(t *testing.T) {
 	}))
 	defer server.Close()
 	code, stdout, _ := call(ctx, "probe", server.URL, "-n", "0")
-	if code != exitFailed || stdout != "no request was answered before the end\n" {
+	if code != cmdline.Failed || stdout != "no request was answered before the end\n" {
 		t.Errorf("code %d:\n%s", code, stdout)
 	}
 }
@@ -113,7 +115,7 @@ func TestProbeUsage(t *testing.T) {
 		"probe http://x/ --timeout soon": `invalid argument "soon" for "--timeout" flag: time: invalid duration "soon" (flask2ban probe --help lists the flags)`,
 	} {
 		code, _, stderr := call(t.Context(), strings.Fields(args)...)
-		if code != exitUsage || stderr != "flask2ban: "+want+"\n" {
+		if code != cmdline.BadlyCalled || stderr != "flask2ban: "+want+"\n" {
 			t.Errorf("%s: code %d: %s", args, code, stderr)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 func (c *cli) reloadCommand() *cobra.Command {
@@ -12,10 +14,10 @@ func (c *cli) reloadCommand() *cobra.Command {
 		Short: "Make the daemon read its configuration again",
 		Long: `The new configuration is checked first: a bad one leaves the old one in force
 and is reported. Bans, scores and connections stay.`,
-		Example: example("flask2ban reload"),
-		Args:    arguments(),
+		Example: cmdline.Example("flask2ban reload"),
+		Args:    cmdline.Arguments(),
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := c.daemon(cmd.Context(), *dir)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/replay"
 )
@@ -48,7 +49,7 @@ With -f --kernel the bans are real: the kernel's packet filter drops the clients
 for an app that somebody else serves. Bans are kept over a restart, and the
 commands bans, why and status work as with a daemon; SIGTERM ends it and lifts
 them.`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban replay app.py /var/log/nginx/access.log*",
 			"flask2ban replay --learn access.log --html report.html",
 			"flask2ban replay app.py access.log --maxretry 8 --sweep maxretry=3..10",
@@ -87,7 +88,7 @@ func (v *replayView) arguments(cmd *cobra.Command, args []string) error {
 	logs := args
 	if !v.learn {
 		if len(args) < 2 {
-			return usagef("%s: want an APP and a LOG, or --learn and a LOG; write %s", cmd.CommandPath(), cmd.UseLine())
+			return cmdline.Usagef("%s: want an APP and a LOG, or --learn and a LOG; write %s", cmd.CommandPath(), cmd.UseLine())
 		}
 		logs = args[1:]
 	}
@@ -99,17 +100,17 @@ func (v *replayView) arguments(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case len(logs) == 0:
-		return usagef("%s: LOG missing; write %s", cmd.CommandPath(), cmd.UseLine())
+		return cmdline.Usagef("%s: LOG missing; write %s", cmd.CommandPath(), cmd.UseLine())
 	case stdins > 1:
-		return usagef("- stands twice: there is one standard input")
+		return cmdline.Usagef("- stands twice: there is one standard input")
 	case v.follow && logs[len(logs)-1] == "-":
-		return usagef("-f: the standard input is read to its end anyway; leave -f out")
+		return cmdline.Usagef("-f: the standard input is read to its end anyway; leave -f out")
 	case v.kernel && !v.follow:
-		return usagef("--kernel needs -f: the bans of a log that has ended are over")
+		return cmdline.Usagef("--kernel needs -f: the bans of a log that has ended are over")
 	case v.kernel && len(v.sweep) > 0:
-		return usagef("--kernel and --sweep exclude each other: one setting can be enforced")
+		return cmdline.Usagef("--kernel and --sweep exclude each other: one setting can be enforced")
 	case v.rows < 0:
-		return usagef("--rows %d: must be 0 or more", v.rows)
+		return cmdline.Usagef("--rows %d: must be 0 or more", v.rows)
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func (v *replayView) arguments(cmd *cobra.Command, args []string) error {
 func (c *cli) replay(ctx context.Context, f *pflag.FlagSet, args []string, v replayView) error {
 	cfg, err := config.Load(f, c.getenv, "")
 	if err != nil {
-		return usage(err)
+		return cmdline.Usage(err)
 	}
 	r := replay.Config{Stdin: c.stdin, Follow: v.follow, Logs: args, Lists: lists(cfg)}
 	if !v.learn {
@@ -127,7 +128,7 @@ func (c *cli) replay(ctx context.Context, f *pflag.FlagSet, args []string, v rep
 		}
 	}
 	if r.Clients, err = newResolver(cfg); err != nil {
-		return usage(err)
+		return cmdline.Usage(err)
 	}
 	if len(cfg.TrustedProxies) > 0 {
 		r.Header = cfg.ClientHeader
@@ -141,7 +142,7 @@ func (c *cli) replay(ctx context.Context, f *pflag.FlagSet, args []string, v rep
 	show.end()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		return usage(err)
+		return cmdline.Usage(err)
 	case err != nil:
 		return err
 	}
@@ -176,11 +177,11 @@ func (c *cli) printReplay(r *replay.Report, v replayView) error {
 	case v.html == "-", v.kernel:
 		return nil
 	}
-	paint := c.painter(c.stdout)
+	paint := c.program().Painter(c.stdout)
 	return r.WriteText(c.stdout, replay.TextStyle{
 		Width: terminalWidth(c.stdout), Rows: v.rows,
-		Warn: func(s string) string { return paint(yellow, s) },
-		Head: func(s string) string { return paint(bold, s) },
+		Warn: func(s string) string { return paint(cmdline.Yellow, s) },
+		Head: func(s string) string { return paint(cmdline.Bold, s) },
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
 	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/kernel"
 	"github.com/flask2ban/flask2ban/internal/replay"
@@ -51,17 +52,17 @@ func (c *cli) newGuard(ctx context.Context, cfg *config.Config, clients *clienti
 	g := &guard{config: cfg, clients: clients, log: newLogger(c.stderr, cfg)}
 	for _, p := range ports {
 		if p == 0 || p > 65535 {
-			return nil, usagef("--port %d: want 1 to 65535", p)
+			return nil, cmdline.Usagef("--port %d: want 1 to 65535", p)
 		}
 		g.ports = append(g.ports, uint16(p))
 	}
 	if names := namesIn(cfg); len(names) > 0 {
-		return nil, usagef("--kernel: host names can't be told from a log: write %s as addresses", strings.Join(names, ", "))
+		return nil, cmdline.Usagef("--kernel: host names can't be told from a log: write %s as addresses", strings.Join(names, ", "))
 	}
 	var err error
 	if g.dir = cfg.State; g.dir == "" {
-		if g.dir, err = state.Dir(cmp.Or(cfg.App, "replay"), c.root, c.getenv); err != nil {
-			return nil, usage(err)
+		if g.dir, err = state.Dir("flask2ban", cmp.Or(cfg.App, "replay"), c.root, c.getenv); err != nil {
+			return nil, cmdline.Usage(err)
 		}
 	}
 	if err := state.Create(g.dir); err != nil {

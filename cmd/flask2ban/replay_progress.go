@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/replay"
 )
 
@@ -18,14 +19,14 @@ type replayProgress struct {
 // with -f of bans on the standard output.
 func (c *cli) watchReplay(r *replay.Config, v replayView) *replayProgress {
 	p := &replayProgress{}
-	if isTerminal(c.stderr) && !v.follow {
+	if cmdline.IsTerminal(c.stderr) && !v.follow {
 		p.out = c.stderr
 		r.Progress = p.draw
 	}
 	if v.follow && !v.json && v.html != "-" {
 		r.Banned = func(e replay.Event) {
 			fmt.Fprintf(c.stdout, "%s ban %s for %v after %s %s\n",
-				e.Ban.Since.Format(time.RFC3339), e.Ban.Client.Addr(), e.Ban.Until.Sub(e.Ban.Since), printable(e.Path), printable(e.Agent))
+				e.Ban.Since.Format(time.RFC3339), e.Ban.Client.Addr(), e.Ban.Until.Sub(e.Ban.Since), cmdline.Printable(e.Path), cmdline.Printable(e.Agent))
 		}
 	}
 	return p

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/replay"
 )
@@ -21,19 +22,19 @@ func sweeps(f *pflag.FlagSet, getenv func(string) string, texts []string) ([]rep
 	for _, text := range texts {
 		key, values, err := sweepValues(text)
 		if err != nil {
-			return nil, usagef("--sweep %s: %w", text, err)
+			return nil, cmdline.Usagef("--sweep %s: %w", text, err)
 		}
 		for _, value := range values {
 			name := key + "=" + value
 			cfg, err := with(f, getenv, key, value)
 			if err != nil {
-				return nil, usagef("--sweep %s: %w", name, err)
+				return nil, cmdline.Usagef("--sweep %s: %w", name, err)
 			}
 			out = append(out, replay.Setting{Name: name, Engine: rehearsed(cfg)})
 		}
 	}
 	if len(out) > maxSweep {
-		return nil, usagef("--sweep: %d settings; %d at most", len(out), maxSweep)
+		return nil, cmdline.Usagef("--sweep: %d settings; %d at most", len(out), maxSweep)
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/replay"
 )
 
@@ -54,7 +55,7 @@ func TestReplayFollows(t *testing.T) {
 	out := &watched{word: "ban 192.0.2.1", seen: stop}
 	var errs bytes.Buffer
 	c := &cli{getenv: func(string) string { return "" }, stdin: strings.NewReader(""), stdout: out, stderr: &errs}
-	if code := c.run(ctx, []string{"replay", "--learn", "-f", scanLog(t)}); code != exitDone {
+	if code := c.run(ctx, []string{"replay", "--learn", "-f", scanLog(t)}); code != cmdline.Done {
 		t.Fatalf("exit code %d: %s", code, &errs)
 	}
 	for _, want := range []string{

@@ -5,6 +5,8 @@ import (
 	"regexp"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // rootCommand is the whole command line.
@@ -18,24 +20,15 @@ source code; the app stays as it is.
 
 APP is a .py file, a directory, or module:object as "flask --app" takes it.
 An APP that is called like a command is written as a path: ./status`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban app.py                           # on port 8080",
 			"flask2ban app.py --listen :80 --mode observe",
 			"flask2ban 'shop:create_app()' -- gunicorn -w 4 'shop:create_app()'",
 			"flask2ban app.py --upstream http://127.0.0.1:5000   # don't start the app",
 			"flask2ban why 192.0.2.1                    # what is held against a client"),
-		Args:          cobra.ArbitraryArgs,
-		RunE:          c.serveRoot,
-		Version:       version(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		// cobra's own default is only set while it looks for a command.
-		SuggestionsMinimumDistance: 2,
+		Args: cobra.ArbitraryArgs,
+		RunE: c.serveRoot,
 	}
-	root.SetVersionTemplate("flask2ban {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
-	})
 	serveFlags(root)
 	root.SetUsageFunc(usageByGroup(root.UsageFunc()))
 	root.SetHelpCommandGroupID("other")
@@ -71,7 +64,7 @@ func (c *cli) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve APP [flags] [-- COMMAND ...]",
 		Short: "Run, front and protect an app (as does APP alone)",
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban serve app.py --listen :80",
 			"flask2ban serve hello:app --config flask2ban.yaml",
 			"flask2ban serve app.py -- gunicorn -w 4 app:app"),
@@ -85,27 +78,21 @@ func (c *cli) serveCommand() *cobra.Command {
 // serveRoot is the command line without a command: an APP, or a mistake.
 func (c *cli) serveRoot(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && cmd.ArgsLenAtDash() != 0 && commandLike(args[0]) && len(cmd.SuggestionsFor(args[0])) > 0 {
-		return unknownCommand(cmd, args[0])
+		return cmdline.UnknownCommand(cmd, args[0])
 	}
 	return c.serveArgs(cmd, args)
 }
 
 // serveArgs splits "APP -- COMMAND ..." and serves.
 func (c *cli) serveArgs(cmd *cobra.Command, args []string) error {
-	var command []string
-	if dash := cmd.ArgsLenAtDash(); dash >= 0 {
-		args, command = args[:dash], args[dash:]
-		if len(command) == 0 {
-			return usagef("no command after --: write the server's, such as -- gunicorn app:app, or leave -- out")
-		}
-	}
+	name, command, err := cmdline.AppAndCommand(cmd, args)
 	switch {
-	case len(args) > 1:
-		return usagef("unexpected argument %q after app %q: there is one app, and a server's command stands after --", args[1], args[0])
-	case len(args) == 1:
-		return c.serve(cmd.Context(), args[0], command, cmd.Flags())
+	case err != nil:
+		return err
+	case name != "":
+		return c.serve(cmd.Context(), name, command, cmd.Flags())
 	case cmd.Flags().NFlag() == 0 && c.getenv("FLASK2BAN_APP") == "" && c.getenv("FLASK2BAN_CONFIG") == "" && c.getenv("FLASK2BAN_UPSTREAM") == "":
-		return usagef("no app: write flask2ban app.py, or flask2ban --help for everything else")
+		return cmdline.Usagef("no app: write flask2ban app.py, or flask2ban --help for everything else")
 	}
 	// The app may be named by the configuration.
 	return c.serve(cmd.Context(), "", command, cmd.Flags())

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -43,12 +44,12 @@ func (c *cli) routesCommand() *cobra.Command {
 		Long: `The routes are read from the source; nothing of the app is run unless
 --runtime asks it too. With --lint the exit code is 1 where there is a finding,
 with --diff where the app lost a route.`,
-		Example: example(
+		Example: cmdline.Example(
 			"flask2ban routes app.py",
 			"flask2ban routes hello:app --format json > routes.json",
 			"flask2ban routes hello:app --diff routes.json      # what the next deploy takes away",
 			"flask2ban routes app.py --runtime --format openapi"),
-		Args: arguments("APP"),
+		Args: cmdline.Arguments("APP"),
 	}
 	var v routesView
 	load := sourceFlags(cmd.Flags())
@@ -60,9 +61,9 @@ with --diff where the app lost a route.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch f := cmd.Flags(); {
 		case c.routeFormats()[v.format] == nil:
-			return usagef("--format %s: want one of %s", v.format, strings.Join(formats, ", "))
+			return cmdline.Usagef("--format %s: want one of %s", v.format, strings.Join(formats, ", "))
 		case v.lint && v.old != "" || f.Changed("format") && (v.lint || v.old != ""):
-			return usagef("--format, --lint and --diff: each prints something else, choose one")
+			return cmdline.Usagef("--format, --lint and --diff: each prints something else, choose one")
 		}
 		cfg, err := load(c, args[0])
 		if err != nil {
@@ -108,7 +109,7 @@ func (c *cli) printLint(p *routes.Project) error {
 		fmt.Fprintf(c.stdout, "%s:%d: %s (%s)\n", f.File, f.Line, f.Message, f.Check)
 	}
 	if len(findings) > 0 {
-		return &exitError{code: exitFailed}
+		return &cmdline.ExitError{Code: cmdline.Failed}
 	}
 	return nil
 }
@@ -116,19 +117,19 @@ func (c *cli) printLint(p *routes.Project) error {
 func (c *cli) printDiff(path string, p *routes.Project) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return usagef("--diff: %w", err)
+		return cmdline.Usagef("--diff: %w", err)
 	}
 	defer f.Close()
 	old, err := routes.ReadJSON(f)
 	if err != nil {
-		return usagef("--diff %s: %w; write it with flask2ban routes APP --format json", path, err)
+		return cmdline.Usagef("--diff %s: %w; write it with flask2ban routes APP --format json", path, err)
 	}
 	diff := routes.DiffProjects(old, p)
 	if _, err := diff.WriteTo(c.stdout); err != nil {
 		return err
 	}
 	if len(diff.Removed) > 0 {
-		return &exitError{code: exitFailed}
+		return &cmdline.ExitError{Code: cmdline.Failed}
 	}
 	return nil
 }

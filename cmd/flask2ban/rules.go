@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 )
 
@@ -20,10 +21,10 @@ func (c *cli) rulesCommand() *cobra.Command {
 blocked, who is blocked is not throttled. HITS are the requests and connections
 that a rule ignored, blocked, delayed or refused, or gave a class; WOULD those
 that it would have, were it not in mode observe.`,
-		Example: example("flask2ban rules", "flask2ban rules --json | jq '.[] | select(.hits > 0)'"),
-		Args:    arguments(),
+		Example: cmdline.Example("flask2ban rules", "flask2ban rules --json | jq '.[] | select(.hits > 0)'"),
+		Args:    cmdline.Arguments(),
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON list")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := c.daemon(cmd.Context(), *dir)
@@ -36,7 +37,7 @@ that it would have, were it not in mode observe.`,
 			return err
 		}
 		if *asJSON {
-			return writeJSON(c.stdout, rules)
+			return cmdline.WriteJSON(c.stdout, rules)
 		}
 		return writeRules(c.stdout, rules)
 	}

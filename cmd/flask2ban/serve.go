@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/overview"
 )
@@ -33,10 +34,10 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 	}
 	cfg, err := load()
 	if err != nil {
-		return usage(err)
+		return cmdline.Usage(err)
 	}
 	if cfg.App == "" {
-		return usagef("no app: write flask2ban app.py; in front of an app that runs already, its source is still where its routes stand: flask2ban app.py --upstream %s",
+		return cmdline.Usagef("no app: write flask2ban app.py; in front of an app that runs already, its source is still where its routes stand: flask2ban app.py --upstream %s",
 			orText(cfg.Upstream, "http://127.0.0.1:5000"))
 	}
 	c.tuneMemory()
@@ -73,7 +74,7 @@ func (c *cli) tuneMemory() {
 func exitOf(err error) error {
 	var exit *app.ExitError
 	if errors.As(err, &exit) {
-		return &exitError{exit.Code, exit}
+		return &cmdline.ExitError{Code: exit.Code, Err: exit}
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/live"
 	"github.com/flask2ban/flask2ban/internal/metrics"
@@ -88,7 +89,7 @@ func (s *service) close() error {
 func (s *service) openState(context.Context) error {
 	s.dir = s.config.State
 	if s.dir == "" {
-		dir, err := state.Dir(s.config.App, s.cli.root, s.cli.getenv)
+		dir, err := state.Dir("flask2ban", s.config.App, s.cli.root, s.cli.getenv)
 		if err != nil {
 			return err
 		}
@@ -172,7 +173,7 @@ func (s *service) openApp(ctx context.Context) error {
 	if s.config.Upstream != "" {
 		u, err := url.Parse(s.config.Upstream)
 		if err != nil {
-			return usage(fmt.Errorf("--upstream: %w", err))
+			return cmdline.Usage(fmt.Errorf("--upstream: %w", err))
 		}
 		s.sidecar = proxy.NewSidecar(u, s.log)
 		return nil
@@ -193,7 +194,7 @@ func (s *service) openApp(ctx context.Context) error {
 		StopTimeout:   s.config.StopTimeout,
 		Observer:      &observer{service: s},
 	})
-	return usage(err)
+	return cmdline.Usage(err)
 }
 
 // upstream is the app as the proxy sees it, and where it listens.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/internal/admin"
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -18,10 +19,10 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:     "status",
 		Short:   "Print how the running daemon is",
 		Long:    "The exit code is 0 where it is ready to forward, else 1.",
-		Example: example("flask2ban status", "flask2ban status --json | jq .instance.pid"),
-		Args:    arguments(),
+		Example: cmdline.Example("flask2ban status", "flask2ban status --json | jq .instance.pid"),
+		Args:    cmdline.Arguments(),
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := c.daemon(cmd.Context(), *dir)
@@ -34,12 +35,12 @@ func (c *cli) statusCommand() *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			err = writeJSON(c.stdout, st)
+			err = cmdline.WriteJSON(c.stdout, st)
 		} else {
-			err = writeStatus(c.stdout, st, c.painter(c.stdout))
+			err = writeStatus(c.stdout, st, c.program().Painter(c.stdout))
 		}
 		if err == nil && !st.Ready {
-			err = &exitError{code: exitFailed}
+			err = &cmdline.ExitError{Code: cmdline.Failed}
 		}
 		return err
 	}
@@ -47,8 +48,8 @@ func (c *cli) statusCommand() *cobra.Command {
 }
 
 // writeStatus is the status for people: one line a matter.
-func writeStatus(w io.Writer, st admin.Status, paint func(colour, string) string) error {
-	up := span(time.Duration(st.UptimeSeconds * float64(time.Second)))
+func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string) string) error {
+	up := cmdline.Span(time.Duration(st.UptimeSeconds * float64(time.Second)))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "flask2ban\t%s, pid %d, up %s, mode %s\n", st.Version, st.PID, up, st.Mode)
 	fmt.Fprintf(tw, "ready\t%s\n", readiness(st, paint))
@@ -62,11 +63,11 @@ func writeStatus(w io.Writer, st admin.Status, paint func(colour, string) string
 	return tw.Flush()
 }
 
-func readiness(st admin.Status, paint func(colour, string) string) string {
+func readiness(st admin.Status, paint func(cmdline.Colour, string) string) string {
 	if st.Ready {
-		return paint(green, "yes")
+		return paint(cmdline.Green, "yes")
 	}
-	return paint(red, "no") + ": " + printable(st.NotReady)
+	return paint(cmdline.Red, "no") + ": " + cmdline.Printable(st.NotReady)
 }
 
 // describeApp says how the app runs, or who runs it.
@@ -77,7 +78,7 @@ func describeApp(st admin.Status) string {
 	in := st.Instance
 	text := fmt.Sprintf("%s, %s", st.App, strings.ReplaceAll(in.Name, "_", " "))
 	if !in.Since.IsZero() {
-		text += " since " + clock(in.Since)
+		text += " since " + cmdline.Clock(in.Since)
 	}
 	if in.PID != 0 {
 		text += fmt.Sprintf(", pid %d", in.PID)
@@ -89,7 +90,7 @@ func describeApp(st admin.Status) string {
 		text += fmt.Sprintf(", %d restarts, last exit: %s", in.Restarts, in.LastExit)
 	}
 	if in.Name != app.Ready && in.Reason != "" {
-		text += "; " + printable(in.Reason)
+		text += "; " + cmdline.Printable(in.Reason)
 	}
 	return text
 }

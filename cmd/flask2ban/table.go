@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/routes"
 	"github.com/flask2ban/flask2ban/routes/extract"
@@ -24,7 +25,7 @@ func sourceFlags(f *pflag.FlagSet) (load func(c *cli, name string) (*config.Conf
 	return func(c *cli, name string) (*config.Config, error) {
 		cfg, err := config.Load(f, c.getenv, "")
 		if err != nil {
-			return nil, usage(err)
+			return nil, cmdline.Usage(err)
 		}
 		cfg.App = name
 		return cfg, nil
@@ -37,12 +38,12 @@ func sourceFlags(f *pflag.FlagSet) (load func(c *cli, name string) (*config.Conf
 func (c *cli) readProject(ctx context.Context, cfg *config.Config, python app.Python) (*routes.Project, error) {
 	entry, err := extract.Resolve(cfg.App)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cmdline.Usage(err)
 	}
 	if python.Path == "" {
 		python, err = findPython(ctx, cfg, entry)
 		if err != nil && cfg.Python != "" {
-			return nil, usage(err)
+			return nil, cmdline.Usage(err)
 		}
 	}
 	project, err := extract.Read(ctx, entry, extract.Options{
@@ -50,7 +51,7 @@ func (c *cli) readProject(ctx context.Context, cfg *config.Config, python app.Py
 	})
 	switch {
 	case errors.Is(err, extract.ErrNoEntry):
-		return nil, usage(err)
+		return nil, cmdline.Usage(err)
 	case err != nil:
 		return nil, fmt.Errorf("read the routes of %s: %w", cfg.App, err)
 	}

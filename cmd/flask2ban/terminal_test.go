@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // openTerminal is the far end of a real pseudo-terminal, 100 columns wide.
@@ -43,7 +45,7 @@ func TestTerminalWidth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if got := terminalWidth(file); got != 0 || isTerminal(file) {
-		t.Errorf("a file is %d wide, a terminal: %v", got, isTerminal(file))
+	if got := terminalWidth(file); got != 0 || cmdline.IsTerminal(file) {
+		t.Errorf("a file is %d wide, a terminal: %v", got, cmdline.IsTerminal(file))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 // release is the version where the linker sets it:
@@ -27,8 +29,8 @@ func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Example: example("flask2ban version"),
-		Args:    arguments(),
+		Example: cmdline.Example("flask2ban version"),
+		Args:    cmdline.Arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(c.stdout, "flask2ban %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -11,21 +11,22 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 )
 
 func (c *cli) whyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "why CLIENT",
 		Short:             "Explain what is held against a client, and how to undo it",
-		Example:           example("flask2ban why 192.0.2.1", "flask2ban why 2001:db8::1 --json"),
-		Args:              arguments("CLIENT"),
+		Example:           cmdline.Example("flask2ban why 192.0.2.1", "flask2ban why 2001:db8::1 --json"),
+		Args:              cmdline.Arguments("CLIENT"),
 		ValidArgsFunction: c.completeBans,
 	}
-	dir := stateFlag(cmd)
+	dir := c.program().StateFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if _, err := ban.ParseClient(args[0]); err != nil {
-			return usage(err)
+			return cmdline.Usage(err)
 		}
 		client, err := c.daemon(cmd.Context(), *dir)
 		if err != nil {
@@ -37,27 +38,27 @@ func (c *cli) whyCommand() *cobra.Command {
 			return err
 		}
 		if e.Undo != "" {
-			e.Undo += stateHint(*dir)
+			e.Undo += cmdline.StateHint(*dir)
 		}
 		if *asJSON {
-			return writeJSON(c.stdout, e)
+			return cmdline.WriteJSON(c.stdout, e)
 		}
-		return writeWhy(c.stdout, e, c.painter(c.stdout))
+		return writeWhy(c.stdout, e, c.program().Painter(c.stdout))
 	}
 	return cmd
 }
 
 // stateColours are the colours of the states of a client.
-func stateColours() map[string]colour {
-	return map[string]colour{"blocked": red, "suspect": yellow, "known_good": green}
+func stateColours() map[string]cmdline.Colour {
+	return map[string]cmdline.Colour{"blocked": cmdline.Red, "suspect": cmdline.Yellow, "known_good": cmdline.Green}
 }
 
-func writeWhy(w io.Writer, e admin.Explanation, paint func(colour, string) string) error {
+func writeWhy(w io.Writer, e admin.Explanation, paint func(cmdline.Colour, string) string) error {
 	state := strings.ReplaceAll(e.State, "_", " ")
 	if code, ok := stateColours()[e.State]; ok {
 		state = paint(code, state)
 	}
-	fmt.Fprintf(w, "%s is %s: %s\n", paint(bold, e.Client), state, printable(e.Summary))
+	fmt.Fprintf(w, "%s is %s: %s\n", paint(cmdline.Bold, e.Client), state, cmdline.Printable(e.Summary))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "score\t%.4g, suspect from %.4g, blocked from %.4g within %s\n", e.Score, e.SuspectAt, e.MaxRetry, shortDuration(e.FindTime))
 	if e.Soft > 0 {
@@ -70,10 +71,10 @@ func writeWhy(w io.Writer, e admin.Explanation, paint func(colour, string) strin
 		fmt.Fprintf(tw, "inside\t%d banned: %s\n", e.InsideCount, admin.Names(e.Inside, e.InsideCount))
 	}
 	if !e.Grace.IsZero() {
-		fmt.Fprintf(tw, "grace\tnot banned before %s but by a person\n", clock(e.Grace))
+		fmt.Fprintf(tw, "grace\tnot banned before %s but by a person\n", cmdline.Clock(e.Grace))
 	}
 	if !e.Expires.IsZero() {
-		fmt.Fprintf(tw, "normal again\t%s if it does nothing more\n", clock(e.Expires))
+		fmt.Fprintf(tw, "normal again\t%s if it does nothing more\n", cmdline.Clock(e.Expires))
 	}
 	if e.Undo != "" {
 		fmt.Fprintf(tw, "undo\t%s\n", e.Undo)
@@ -87,10 +88,10 @@ func writeWhy(w io.Writer, e admin.Explanation, paint func(colour, string) strin
 func writeBan(w io.Writer, e admin.Explanation) {
 	if b := e.Ban; b != nil {
 		fmt.Fprintf(w, "ban\t%s from %s until %s by rule %s: %s, %d refused so far\n",
-			ban.FormatClient(b.Client), clock(b.Since), clock(b.Until), b.Rule, b.Penalty, b.Refusals)
+			ban.FormatClient(b.Client), cmdline.Clock(b.Since), cmdline.Clock(b.Until), b.Rule, b.Penalty, b.Refusals)
 	}
 	if e.Bans > 0 {
-		fmt.Fprintf(w, "bans so far\t%d, forgotten %s\n", e.Bans, clock(e.Forgotten))
+		fmt.Fprintf(w, "bans so far\t%d, forgotten %s\n", e.Bans, cmdline.Clock(e.Forgotten))
 	}
 }
 
@@ -105,7 +106,7 @@ func writeRuleLines(w io.Writer, rules []ban.RuleLine) {
 			fmt.Fprintf(w, ": %d of %d matches", r.Matches, r.MaxRetry)
 		}
 		if !r.Until.IsZero() {
-			fmt.Fprintf(w, ": in force until %s", clock(r.Until))
+			fmt.Fprintf(w, ": in force until %s", cmdline.Clock(r.Until))
 		}
 		fmt.Fprintln(w)
 	}
@@ -129,8 +130,8 @@ func writeEvidence(w io.Writer, e admin.Explanation) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TIME\tEVIDENCE\tWEIGHT\tREQUEST\tNOTE")
 	for _, line := range e.Evidence {
-		fmt.Fprintf(tw, "%s\t%s\t%.4g\t%s %s\t%s\n", clock(line.Time), line.Kind, line.Weight,
-			printable(line.Method), printable(line.Path), note(line))
+		fmt.Fprintf(tw, "%s\t%s\t%.4g\t%s %s\t%s\n", cmdline.Clock(line.Time), line.Kind, line.Weight,
+			cmdline.Printable(line.Method), cmdline.Printable(line.Path), note(line))
 	}
 	if e.MoreWeight > 0 {
 		fmt.Fprintf(tw, "\t\t%.4g\tand more\t\n", e.MoreWeight)
@@ -151,7 +152,7 @@ func note(l ban.Line) string {
 		notes = append(notes, "answered without asking the app")
 	}
 	if l.Counts {
-		notes = append(notes, "counts until "+clock(l.Until))
+		notes = append(notes, "counts until "+cmdline.Clock(l.Until))
 	} else {
 		notes = append(notes, "led to the ban")
 	}
@@ -164,5 +165,5 @@ func shortDuration(text string) string {
 	if err != nil {
 		return text
 	}
-	return span(d)
+	return cmdline.Span(d)
 }

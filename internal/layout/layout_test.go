@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"internal/live":            {"routes"},
 	"internal/admin":           {"ban", "routes", "internal/app", "internal/metrics", "internal/overview", "internal/state"},
 	"internal/overview":        {"ban", "routes", "internal/app", "internal/metrics"},
+	"internal/cmdline":         {"internal/admin", "internal/app", "internal/config", "internal/state"},
 	"internal/hostname":        {},
 	"internal/kernel":          {},
 	"internal/layout":          {},

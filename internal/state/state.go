@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	// rootBase is where a daemon started as root keeps its state; the path
-	// that systemd's StateDirectory=flask2ban gives.
-	rootBase = "/var/lib/flask2ban"
+	// rootBase is where a daemon started as root keeps its state, as
+	// systemd's StateDirectory does.
+	rootBase = "/var/lib"
 	dirMode  = 0o700
 	// maxName bounds the readable part of a directory's name.
 	maxName = 40
 )
 
-// Base returns the directory that holds the state directories of all apps:
-// /var/lib/flask2ban for root, else flask2ban below $XDG_STATE_HOME or
+// Base returns the directory that holds the state directories of all apps of a
+// program: /var/lib/flask2ban for root, else flask2ban below $XDG_STATE_HOME or
 // ~/.local/state. A relative $XDG_STATE_HOME is ignored, as the XDG base
 // directory specification demands.
-func Base(root bool, getenv func(string) string) (string, error) {
+func Base(program string, root bool, getenv func(string) string) (string, error) {
 	if root {
-		return rootBase, nil
+		return filepath.Join(rootBase, program), nil
 	}
 	if xdg := getenv("XDG_STATE_HOME"); filepath.IsAbs(xdg) {
-		return filepath.Join(xdg, "flask2ban"), nil
+		return filepath.Join(xdg, program), nil
 	}
 	if home := getenv("HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".local", "state", "flask2ban"), nil
+		return filepath.Join(home, ".local", "state", program), nil
 	}
 	return "", errors.New("no place for state: neither $XDG_STATE_HOME nor $HOME is an absolute path; name a directory with --state DIR")
 }
@@ -47,8 +47,8 @@ func Base(root bool, getenv func(string) string) (string, error) {
 // line, without making it. The name is readable and ends in a hash of the
 // absolute path, so that two apps that are both called app.py never share
 // bans. Like the app itself, its meaning depends on the working directory.
-func Dir(app string, root bool, getenv func(string) string) (string, error) {
-	base, err := Base(root, getenv)
+func Dir(program, app string, root bool, getenv func(string) string) (string, error) {
+	base, err := Base(program, root, getenv)
 	if err != nil {
 		return "", err
 	}

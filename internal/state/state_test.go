@@ -36,7 +36,7 @@ func TestBaseFollowsXDG(t *testing.T) {
 		{"nothing", false, nil, "", "no place for state: neither $XDG_STATE_HOME nor $HOME is an absolute path; name a directory with --state DIR"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := state.Base(tt.root, env(tt.env...))
+			got, err := state.Base("flask2ban", tt.root, env(tt.env...))
 			if got != tt.want || message(err) != tt.err {
 				t.Errorf("got %q, %q; want %q, %q", got, message(err), tt.want, tt.err)
 			}
@@ -65,7 +65,7 @@ func TestDirIsReadable(t *testing.T) {
 		{"/", "app"},
 		{strings.Repeat("long", 40), strings.Repeat("long", 10)},
 	} {
-		got, err := state.Dir(tt.app, false, env("XDG_STATE_HOME", "/x"))
+		got, err := state.Dir("flask2ban", tt.app, false, env("XDG_STATE_HOME", "/x"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestDirTellsAppsApart(t *testing.T) {
 	dir := func(wd, app string) string {
 		t.Helper()
 		t.Chdir(filepath.Join(root, wd))
-		got, err := state.Dir(app, false, env("XDG_STATE_HOME", "/x"))
+		got, err := state.Dir("flask2ban", app, false, env("XDG_STATE_HOME", "/x"))
 		if err != nil {
 			t.Fatal(err)
 		}
