@@ -69,25 +69,15 @@ func (h *Handler) answer(x *exchange) {
 
 // serves says whether we answer for a Host header's value.
 func (h *Handler) serves(host string) bool {
-	return len(h.hosts) == 0 || h.hosts[bareHost(host)]
+	return len(h.hosts) == 0 || h.hosts[routes.BareHost(host)]
 }
 
 func hostSet(hosts []string) map[string]bool {
 	set := make(map[string]bool, len(hosts))
 	for _, host := range hosts {
-		set[bareHost(host)] = true
+		set[routes.BareHost(host)] = true
 	}
 	return set
-}
-
-// bareHost is a Host value in lower case without port, brackets of an IPv6
-// address and final dot.
-func bareHost(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		host = host[:i]
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // asksDebugger says whether a request is for Werkzeug's interactive debugger:

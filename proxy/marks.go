@@ -3,7 +3,10 @@ package proxy
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/flask2ban/flask2ban/routes"
 )
 
 // isSoft says whether a request carries a mark that something else than its
@@ -26,14 +29,17 @@ func isSoft(h http.Header) bool {
 			return true
 		}
 	}
-	accept := first(h, "Accept")
-	for _, kind := range subresourceAccepts {
-		if strings.HasPrefix(accept, kind) {
-			return true
-		}
-	}
-	return false
+	return AcceptsSubresource(first(h, "Accept"))
 }
+
+// AcceptsSubresource says whether an Accept is one with which browsers ask for a
+// part of a page.
+func AcceptsSubresource(accept string) bool {
+	return slices.ContainsFunc(subresourceAccepts, func(kind string) bool { return strings.HasPrefix(accept, kind) })
+}
+
+// MarkHeaders are the headers that mark a request as soft by being there.
+func MarkHeaders() []string { return slices.Clone(markHeaders) }
 
 // markHeaders mark a request as soft by being there.
 var markHeaders = []string{
@@ -63,7 +69,7 @@ func isForeign(r *http.Request) bool {
 		if from == "" {
 			continue
 		}
-		if u, err := url.Parse(from); err != nil || bareHost(u.Host) != bareHost(r.Host) {
+		if u, err := url.Parse(from); err != nil || routes.BareHost(u.Host) != routes.BareHost(r.Host) {
 			return true // "null" as well
 		}
 	}

@@ -185,3 +185,13 @@ func encodeLabel(label string) (string, bool) {
 	encoded = "xn--" + encoded
 	return encoded, ok && len(encoded) <= maxLabel
 }
+
+// BareHost is a Host header's value in lower case, without port, the brackets of
+// an IPv6 address and the final dot of a full name.
+func BareHost(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}

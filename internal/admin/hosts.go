@@ -1,9 +1,10 @@
 package admin
 
 import (
-	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/flask2ban/flask2ban/routes"
 )
 
 // hosts are the names besides the harmless ones that may stand in a request's
@@ -19,7 +20,7 @@ type hosts map[string]bool
 func newHosts(names []string) hosts {
 	h := make(hosts, len(names))
 	for _, n := range names {
-		h[canonicalHost(n)] = true
+		h[routes.BareHost(n)] = true
 	}
 	return h
 }
@@ -27,7 +28,7 @@ func newHosts(names []string) hosts {
 // allow says whether a request with this Host header may be answered. An
 // empty one (HTTP/1.0) comes from no browser.
 func (h hosts) allow(header string) bool {
-	host := canonicalHost(header)
+	host := routes.BareHost(header)
 	if h[host] || !strings.Contains(host, ".") {
 		return true
 	}
@@ -46,15 +47,4 @@ func (h hosts) allow(header string) bool {
 // reservation of .internal. Kubernetes' own names end in .local.
 func privateDomains() []string {
 	return []string{".localhost", ".local", ".internal", ".home.arpa"}
-}
-
-// canonicalHost drops the port, the brackets of an IPv6 address and the dot of
-// a fully qualified name.
-func canonicalHost(header string) string {
-	host := header
-	if h, _, err := net.SplitHostPort(header); err == nil {
-		host = h
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

@@ -2,7 +2,8 @@ package replay
 
 import (
 	"net"
-	"strings"
+
+	"github.com/flask2ban/flask2ban/proxy"
 )
 
 // jsonLine is what a line in JSON said of a request.
@@ -49,31 +50,23 @@ func setHost(l *jsonLine, s string) {
 	}
 }
 
-// jsonHeaders are the request's headers that matter, as Caddy names them: those
-// of proxy/marks.go and who asks.
-var jsonHeaders = map[string]func(*jsonLine, string){
-	"Referer":         setReferer,
+// jsonHeaders are the request's headers that matter, as Caddy names them: who
+// asks, and what marks evidence as soft.
+var jsonHeaders = withMarks(map[string]func(*jsonLine, string){
 	"User-Agent":      setAgent,
 	"X-Forwarded-For": func(l *jsonLine, s string) { l.forwarded = s },
-	"Origin":          markUnlessNone, "Sec-Purpose": markUnlessNone, "Purpose": markUnlessNone, "X-Moz": markUnlessNone,
-	"Sec-Fetch-Site": func(l *jsonLine, s string) { l.mark(s == "cross-site" || s == "same-site") },
-	"Sec-Fetch-Dest": func(l *jsonLine, s string) { l.mark(s != "" && s != "document") },
-	"Accept":         func(l *jsonLine, s string) { l.mark(acceptsPart(s)) },
-}
+	"Accept":          func(l *jsonLine, s string) { l.mark(proxy.AcceptsSubresource(s)) },
+})
 
-func markUnlessNone(l *jsonLine, s string) { l.mark(!noReferer(s)) }
+// withMarks adds those that are marks by being there.
+func withMarks(headers map[string]func(*jsonLine, string)) map[string]func(*jsonLine, string) {
+	for _, name := range proxy.MarkHeaders() {
+		headers[name] = func(l *jsonLine, s string) { l.mark(!noReferer(s)) }
+	}
+	return headers
+}
 
 func (l *jsonLine) mark(soft bool) { l.soft = l.soft || soft }
-
-// acceptsPart says that an Accept is a sub-resource's.
-func acceptsPart(accept string) bool {
-	for _, kind := range []string{"image/", "text/css", "font/", "application/font", "audio/", "video/"} {
-		if strings.HasPrefix(accept, kind) {
-			return true
-		}
-	}
-	return false
-}
 
 // parseJSON reads a line of nginx with escape=json, or of Caddy, whose requests
 // are objects within it.

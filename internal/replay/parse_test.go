@@ -62,7 +62,7 @@ func TestLines(t *testing.T) {
 		{"Caddy, a fetch", strings.Replace(caddyLine, `"Accept":["*/*"]`, `"Sec-Fetch-Dest":["image"]`, 1),
 			want{caddyJSON, "192.0.2.7", "GET", "/a?b=1", "example.org", "", "curl/7.82.0", 404, true, at.Add(500 * time.Millisecond)}},
 		{"Caddy, navigation", strings.Replace(caddyLine, `"Accept":["*/*"]`, `"Sec-Fetch-Dest":["document"],"Sec-Fetch-Site":["none"],"Origin":["null"]`, 1),
-			want{caddyJSON, "192.0.2.7", "GET", "/a?b=1", "example.org", "", "curl/7.82.0", 404, false, at.Add(500 * time.Millisecond)}},
+			want{caddyJSON, "192.0.2.7", "GET", "/a?b=1", "example.org", "", "curl/7.82.0", 404, true, at.Add(500 * time.Millisecond)}},
 		{"Caddy before 2.5", `{"ts":"2015/05/17 10:05:03.000","request":{"remote_addr":"192.0.2.1:4711","method":"GET","uri":"/a","headers":{}},"status":404}`,
 			get404.as(caddyJSON).when(time.Date(2015, 5, 17, 10, 5, 3, 0, time.Local))},
 		{"ISO in brackets", `192.0.2.1 - - [2015-05-17T10:05:03+00:00] "GET /a HTTP/1.1" 404 5`, get404.as(common)},
