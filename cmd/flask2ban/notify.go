@@ -9,6 +9,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/notify"
 )
 
@@ -20,7 +21,7 @@ func (s *service) openNotify(context.Context) (err error) {
 		URL: s.config.Notify, Template: s.config.NotifyTemplate, Kinds: s.config.NotifyOn,
 		App: cmp.Or(s.config.App, s.config.Upstream), Log: s.log,
 	})
-	return usage(err)
+	return cmdline.Usage(err)
 }
 
 // watchBans tells of bans, whoever decided them.
