@@ -91,6 +91,9 @@ func (x *exchange) WriteHeader(status int) {
 		x.testify(status, x.writer.Header())
 		x.flush = x.asked && isLong(x.writer.Header()["Content-Length"])
 		x.handler.observe(x)
+		if x.handler.HSTS > 0 {
+			x.secureOnly()
+		}
 	}
 	x.writer.WriteHeader(status)
 }

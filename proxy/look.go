@@ -25,14 +25,16 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 	case !h.serves(x.identity.Host):
 		x.verdict = routes.Verdict{Kind: routes.BadHost}
 		x.local = http.StatusMisdirectedRequest
+	case x.verdict.Kind == routes.Honeypath && x.confirmed:
+		x.local = http.StatusNotFound
+	case h.SecurePort != 0 && x.identity.Scheme == "http":
+		x.local = http.StatusPermanentRedirect
 	case !h.AllowDebugger && asksDebugger(r):
 		if x.known() { // someone else may have made the link
 			x.verdict = routes.Verdict{Kind: routes.BadRequest}
 		}
 		x.local = http.StatusNotFound
 	case !h.AllowDebugger && r.URL.Path == "/console" && !x.known():
-		x.local = http.StatusNotFound
-	case x.verdict.Kind == routes.Honeypath && x.confirmed:
 		x.local = http.StatusNotFound
 	}
 }
@@ -60,6 +62,8 @@ func (h *Handler) answer(x *exchange) {
 	switch x.local {
 	case http.StatusNotFound:
 		x.page(x.local, pageData{Title: "Not found", Text: "There is nothing at this address."})
+	case http.StatusPermanentRedirect:
+		h.redirect(x)
 	case http.StatusMisdirectedRequest:
 		x.page(x.local, pageData{Title: "Unknown host", Text: "This server does not answer for the host name that was asked for."})
 	default:

@@ -51,6 +51,12 @@ type Config struct {
 	Hold time.Duration
 	// Queue says how many requests the app gets at a time.
 	Queue QueueConfig
+	// SecurePort is the port where HTTPS is spoken: requests that came without
+	// it are sent there. 0 means that they are answered.
+	SecurePort int
+	// HSTS is the max-age of Strict-Transport-Security on answers over HTTPS
+	// that have none; 0 means none.
+	HSTS time.Duration
 	// AllowDebugger lets requests for Werkzeug's interactive debugger pass.
 	AllowDebugger bool
 	// Now is the clock; nil means time.Now.

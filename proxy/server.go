@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +20,12 @@ import (
 type ServerConfig struct {
 	// Listen are addresses such as ":80" or "127.0.0.1:8080".
 	Listen []string
+	// ListenTLS are those where HTTPS is spoken, with TLS's certificates.
+	ListenTLS []string
+	// TLS is required with ListenTLS.
+	TLS *tls.Config
+	// H2C speaks HTTP/2 on Listen too, to clients that begin with it.
+	H2C bool
 	// MaxHeaderBytes bounds a request's header; 0 means 64 KiB.
 	MaxHeaderBytes int
 	// ReadHeaderTimeout bounds how long a header may take; 0 means 10 s.
@@ -48,7 +56,7 @@ type ServerConfig struct {
 type Server struct {
 	config    ServerConfig
 	http      *http.Server
-	listeners []net.Listener
+	listeners []net.Listener // plain ones first
 }
 
 // Listen opens all of c's addresses, so that a taken port is an error before
@@ -66,9 +74,11 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		MaxHeaderBytes:    c.MaxHeaderBytes,
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,
+		TLSConfig:         c.TLS,
+		Protocols:         protocols(c.H2C),
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}
-	for _, addr := range c.Listen {
+	for _, addr := range slices.Concat(c.Listen, c.ListenTLS) {
 		l, err := keepingAlive.Listen(context.Background(), "tcp", addr)
 		if err != nil {
 			s.Close()
@@ -77,6 +87,15 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		s.listeners = append(s.listeners, headed(refusing(l, c.RefusePeer, c.Connect), c.ProxyProtocol, c.RefusePeer, c.Connect))
 	}
 	return s, nil
+}
+
+// protocols are HTTP/1.1, HTTP/2 over TLS, and without it by choice.
+func protocols(h2c bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(h2c)
+	return p
 }
 
 // keepingAlive sets TCP keep-alive on the listening socket. Linux lets accepted
@@ -126,6 +145,29 @@ func (s *Server) Addrs() []net.Addr {
 	return addrs
 }
 
+// URLs are how a person on this machine reaches the addresses listened on.
+func (s *Server) URLs() []string {
+	urls := make([]string, len(s.listeners))
+	for i, l := range s.listeners {
+		urls[i] = localURL(l.Addr(), s.secure(i))
+	}
+	return urls
+}
+
+// SecurePort is the port of the first address where HTTPS is spoken; 0 for
+// none.
+func (s *Server) SecurePort() int {
+	for i, l := range s.listeners {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && s.secure(i) {
+			return a.Port
+		}
+	}
+	return 0
+}
+
+// secure says whether a listener speaks HTTPS.
+func (s *Server) secure(listener int) bool { return listener >= len(s.config.Listen) }
+
 // Close stops listening at once.
 func (s *Server) Close() {
 	for _, l := range s.listeners {
@@ -139,8 +181,12 @@ func (s *Server) Close() {
 func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, len(s.listeners))
 	var group sync.WaitGroup
-	for _, l := range s.listeners {
-		group.Go(func() { failed <- s.http.Serve(l) })
+	for i, l := range s.listeners {
+		serve := s.http.Serve
+		if s.secure(i) {
+			serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+		}
+		group.Go(func() { failed <- serve(l) })
 	}
 	defer group.Wait()
 	select {
@@ -203,17 +249,20 @@ func (l *refusingListener) Accept() (net.Conn, error) {
 	}
 }
 
-// URL is how a person on this machine reaches an address listened on.
-func URL(a net.Addr) string {
+func localURL(a net.Addr, secure bool) string {
+	scheme, usual := "http", "80"
+	if secure {
+		scheme, usual = "https", "443"
+	}
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {
-		return "http://" + a.String()
+		return scheme + "://" + a.String()
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	if port == "80" {
-		return "http://" + strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
+	if port == usual {
+		return scheme + "://" + strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

@@ -170,7 +170,7 @@ func (s *service) reloadOnHangup(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-hangup:
-			if err := s.reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			if err := s.reloadAll(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				s.log.Error("reload", "error", err)
 			}
 		}

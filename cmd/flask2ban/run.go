@@ -10,7 +10,6 @@ import (
 
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/state"
-	"github.com/flask2ban/flask2ban/proxy"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -87,7 +86,10 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		parts = append(parts, part{"kernel", f.Serve})
 	}
 	if s.config.File != "" {
-		parts = append(parts, part{"configuration file", s.reloadOnChange})
+		parts = append(parts, part{"configuration file", s.configFile().watch})
+	}
+	if s.certs != nil {
+		parts = append(parts, part{"certificate", s.certs.serve})
 	}
 	local, err := state.Listen(ctx, s.dir)
 	if err != nil {
@@ -152,8 +154,8 @@ func (s *service) remember() {
 
 // announce tells a person where everything is.
 func (s *service) announce() {
-	for _, a := range s.front.Addrs() {
-		s.log.Info("listening", "url", proxy.URL(a), "mode", mode(s.config), "pid", os.Getpid())
+	for _, url := range s.front.URLs() {
+		s.log.Info("listening", "url", url, "mode", mode(s.config), "pid", os.Getpid())
 	}
 	if s.config.Admin != "" {
 		s.log.Info("metrics and API", "url", "http://"+s.config.Admin, "state", s.dir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -45,6 +46,7 @@ type service struct {
 	metrics *metrics.Metrics
 	app     *app.App       // nil in a sidecar
 	sidecar *proxy.Sidecar // nil where we spawn
+	certs   *certificates  // nil without TLS
 	front   *proxy.Server
 	admin   *admin.Server
 	notify  *notify.Notifier // nil where nobody is told
@@ -65,7 +67,7 @@ type service struct {
 func (s *service) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
 		s.openState, s.openNotify, s.openClients, s.openApp, s.openRoutes,
-		s.openEngine, s.openMetrics, s.openFront, s.openAdmin,
+		s.openEngine, s.openMetrics, s.openCerts, s.openFront, s.openAdmin,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -233,12 +235,18 @@ func (s *service) openFront(context.Context) error {
 		MaxBody:       int64(s.config.MaxBody),
 		Hold:          s.config.Hold,
 		AllowDebugger: s.config.AllowDebugger,
+		HSTS:          s.config.HSTS,
 	})
 	if err != nil {
 		return err
 	}
-	s.front, err = proxy.Listen(proxy.ServerConfig{
-		Listen:            s.config.Listen,
+	return s.listen(handler)
+}
+
+// listen opens the public addresses.
+func (s *service) listen(handler *proxy.Handler) error {
+	c := proxy.ServerConfig{
+		H2C:               s.config.H2C,
 		MaxHeaderBytes:    int(s.config.MaxHeaderBytes),
 		ReadHeaderTimeout: s.config.ReadHeaderTimeout,
 		IdleTimeout:       s.config.IdleTimeout,
@@ -247,8 +255,21 @@ func (s *service) openFront(context.Context) error {
 		Connect:           handler.Connect,
 		ProxyProtocol:     s.announcers(),
 		Log:               s.log,
-	}, handler)
-	return err
+	}
+	c.Listen, c.ListenTLS = listenOn(s.config)
+	var serve http.Handler = handler
+	if s.certs != nil {
+		c.TLS = s.certs.tls
+		serve = s.certs.before(handler)
+	}
+	var err error
+	if s.front, err = proxy.Listen(c, serve); err != nil {
+		return err
+	}
+	if !s.config.NoHTTPSRedirect {
+		handler.SecurePort = s.front.SecurePort()
+	}
+	return nil
 }
 
 func (s *service) openMetrics(context.Context) error {
@@ -299,7 +320,7 @@ func (s *service) openAdmin(context.Context) error {
 		Ready:  s.ready,
 		Token:  token,
 		Hosts:  []string{s.config.Admin},
-		Reload: s.reload,
+		Reload: s.reloadAll,
 		Log:    s.log,
 		Audit:  slog.New(slog.NewJSONHandler(audit, nil)),
 		Info: admin.Info{

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -10,25 +11,41 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settle is how long a configuration file must be left alone before it is read:
-// editors write, rename and touch it in quick succession.
+// settle is how long files must be left alone before they are read: editors
+// write, rename and touch them in quick succession.
 const settle = 250 * time.Millisecond
 
-// reloadOnChange reloads when the configuration file has other content than
-// before. Its folder is watched, not the file: editors put a new file in the
-// old one's place, and Kubernetes turns a symbolic link around.
-func (s *service) reloadOnChange(ctx context.Context) error {
+// watchedFiles are files that are read again when they change.
+type watchedFiles struct {
+	what  string // for a person: "configuration file"
+	files []string
+	read  func(context.Context) error
+	log   *slog.Logger
+}
+
+func (s *service) configFile() *watchedFiles {
+	return &watchedFiles{"configuration file", []string{s.config.File}, s.reload, s.log}
+}
+
+// watch reads the files again when their content is another one than before.
+// Their folders are watched, not they: editors put a new file in the old one's
+// place, and certbot and Kubernetes turn symbolic links around.
+func (w *watchedFiles) watch(ctx context.Context) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
 		defer watcher.Close()
-		err = watcher.Add(filepath.Dir(s.config.File))
+		for _, file := range w.files {
+			if err == nil {
+				err = watcher.Add(filepath.Dir(file))
+			}
+		}
 	}
 	if err != nil {
-		s.log.Warn("the configuration file is not watched; reload it with SIGHUP or flask2ban reload", "file", s.config.File, "error", err)
+		w.log.Warn("the "+w.what+" is not watched; reload it with SIGHUP or flask2ban reload", "files", w.files, "error", err)
 		<-ctx.Done()
 		return nil
 	}
-	seen := digest(s.config.File)
+	seen := w.digest()
 	calm := time.NewTimer(settle)
 	defer calm.Stop()
 	for {
@@ -38,33 +55,39 @@ func (s *service) reloadOnChange(ctx context.Context) error {
 		case <-watcher.Events:
 			calm.Reset(settle)
 		case err := <-watcher.Errors:
-			s.log.Warn("watching the configuration file", "file", s.config.File, "error", err)
+			w.log.Warn("watching the "+w.what, "files", w.files, "error", err)
 			calm.Reset(settle)
 		case <-calm.C:
-			seen = s.reloadIfChanged(ctx, seen)
+			seen = w.readIfChanged(ctx, seen)
 		}
 	}
 }
 
-// reloadIfChanged reloads where the file's content is another one, and returns
-// its digest. A file that isn't there is about to come back, or was removed: the
-// configuration stays as it is.
-func (s *service) reloadIfChanged(ctx context.Context, seen [sha256.Size]byte) [sha256.Size]byte {
-	now := digest(s.config.File)
+// readIfChanged reads where the files' content is another one, and returns its
+// digest. A file that isn't there is about to come back, or was removed: what
+// was read of it stays in force.
+func (w *watchedFiles) readIfChanged(ctx context.Context, seen [sha256.Size]byte) [sha256.Size]byte {
+	now := w.digest()
 	if now == seen || now == [sha256.Size]byte{} {
 		return seen
 	}
-	if err := s.reload(ctx); err != nil {
-		s.log.Error("the configuration file has changed", "file", s.config.File, "error", err)
+	if err := w.read(ctx); err != nil {
+		w.log.Error("the "+w.what+" has changed", "files", w.files, "error", err)
 	}
 	return now
 }
 
-// digest tells one content of a file from another; zero where it can't be read.
-func digest(file string) [sha256.Size]byte {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return [sha256.Size]byte{}
+// digest tells one content of the files from another; zero where one can't be
+// read.
+func (w *watchedFiles) digest() [sha256.Size]byte {
+	var all []byte
+	for _, file := range w.files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return [sha256.Size]byte{}
+		}
+		sum := sha256.Sum256(content)
+		all = append(all, sum[:]...)
 	}
-	return sha256.Sum256(content)
+	return sha256.Sum256(all)
 }

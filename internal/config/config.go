@@ -37,7 +37,8 @@ type Config struct {
 	// StopTimeout how long running requests may take at the end.
 	StartTimeout, StopTimeout time.Duration
 
-	// Listen are the public addresses, as host:port or :port.
+	// Listen are the public addresses, as host:port or :port, with http:// or
+	// https:// before it where that is given; see Listeners.
 	Listen []string
 	// Hosts are the Host names answered to; empty means all.
 	Hosts []string
@@ -50,6 +51,20 @@ type Config struct {
 	// Hold is how long a request waits while no instance of the app is
 	// ready; 0 answers 503 at once.
 	Hold time.Duration
+
+	// H2C speaks HTTP/2 without TLS to who begins with it.
+	H2C bool
+
+	// TLSCert and TLSKey are PEM files; empty means none.
+	TLSCert, TLSKey string
+	// ACMEDomains are the names to get certificates for; empty means none.
+	// ACMEEmail may be empty; ACMEDirectory is the authority's URL.
+	ACMEDomains              []string
+	ACMEEmail, ACMEDirectory string
+	// NoHTTPSRedirect serves HTTP where HTTPS is spoken too.
+	NoHTTPSRedirect bool
+	// HSTS is Strict-Transport-Security's max-age; 0 means none.
+	HSTS time.Duration
 
 	// TrustedProxies are the proxies whose forwarding headers are believed.
 	TrustedProxies []netip.Prefix

@@ -35,18 +35,42 @@ var pairs = append(withUpstream(),
 	conflict{"kernel-keep", func(c *Config) string {
 		return when(c.KernelKeep && !c.Kernel, "has no effect without kernel")
 	}},
-	conflict{"listen", func(c *Config) string {
-		for i, a := range c.Listen {
-			if slices.Contains(c.Listen[:i], a) {
-				return fmt.Sprintf("has %s twice", a)
-			}
+	conflict{"listen", listenProblem},
+	conflict{"tls-cert", func(c *Config) string {
+		return when(c.TLSCert != "" && c.TLSKey == "", "needs tls-key, the file of its private key (the same file where that holds both)")
+	}},
+	conflict{"tls-key", func(c *Config) string {
+		return when(c.TLSKey != "" && c.TLSCert == "", "has no effect without tls-cert, the file of its certificate")
+	}},
+	conflict{"tls-cert", func(c *Config) string {
+		return when(c.TLSCert != "" && len(c.ACMEDomains) > 0, "does not go with acme-domain: one of them gives the certificate")
+	}},
+	conflict{"tls-cert", func(c *Config) string { return when(c.TLSCert != "", "%s", unheard(c)) }},
+	conflict{"acme-domain", func(c *Config) string {
+		if len(c.ACMEDomains) == 0 {
+			return ""
 		}
-		return when(len(c.Listen) == 0, "want at least one address")
+		return or(unproven(c), unheard(c))
+	}},
+	conflict{"acme-email", withoutACME(func(c *Config) bool { return c.ACMEEmail != "" })},
+	conflict{"acme-directory", withoutACME(func(c *Config) bool { return changed(c, "acme-directory") })},
+	conflict{"hsts", func(c *Config) string {
+		return when(c.HSTS > 0 && !c.Secure() && len(c.TrustedProxies) == 0, "has no effect without HTTPS: give tls-cert or acme-domain")
+	}},
+	conflict{"no-https-redirect", func(c *Config) string {
+		return when(c.NoHTTPSRedirect && !c.Secure(), "has no effect without HTTPS: give tls-cert or acme-domain")
 	}},
 	conflict{"admin", func(c *Config) string {
-		return when(slices.Contains(c.Listen, c.Admin), "is a public address too (listen): metrics and API need their own")
+		public := func(l Listener) bool { return l.Addr == c.Admin }
+		return when(slices.ContainsFunc(c.Listeners(), public), "is a public address too (listen): metrics and API need their own")
 	}},
 )
+
+func withoutACME(given func(*Config) bool) func(*Config) string {
+	return func(c *Config) string {
+		return when(given(c) && len(c.ACMEDomains) == 0, "has no effect without acme-domain, the name to get a certificate for")
+	}
+}
 
 func withUpstream() []conflict {
 	var all []conflict

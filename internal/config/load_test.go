@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,8 +62,9 @@ func TestDefaults(t *testing.T) {
 		ClientHeader: "X-Forwarded-For", IPv4Prefix: 32, IPv6Prefix: 64, IPv6Widest: 48,
 		Preset: "standard", MaxRetry: 5, FindTime: 10 * time.Minute, BanTime: 10 * time.Minute,
 		BanTimeMax: 7 * 24 * time.Hour, Penalty: "reject", MaxClients: 1_000_000,
-		RouteGrace: 7 * 24 * time.Hour,
-		Store:      "bolt", Admin: "127.0.0.1:9180", LogLevel: "info",
+		ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory",
+		RouteGrace:    7 * 24 * time.Hour,
+		Store:         "bolt", Admin: "127.0.0.1:9180", LogLevel: "info",
 	}
 	if diff := cmp.Diff(want, c, byValue); diff != "" {
 		t.Error(diff)
@@ -82,6 +84,8 @@ func TestFullFile(t *testing.T) {
 		StartTimeout: 2 * time.Minute, StopTimeout: 45 * time.Second,
 		Listen: []string{":80", "[::1]:8080"}, Hosts: []string{"example.org", "192.0.2.7"},
 		MaxHeaderBytes: 128 << 10, MaxBody: 100e6, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		H2C: true, ACMEDomains: []string{"example.org", "www.example.org"}, ACMEEmail: "admin@example.org",
+		ACMEDirectory: "https://ca.example:14000/dir", NoHTTPSRedirect: true, HSTS: 365 * 24 * time.Hour,
 		TrustedProxies: append([]netip.Prefix{prefix("10.0.0.0/8"), prefix("2001:db8::1/128")}, fastly...),
 		ClientHeader:   "Forwarded",
 		ProxyProtocol:  true, IPv4Prefix: 24, IPv6Prefix: 56, IPv6Widest: 56, BanPrivate: true,
@@ -90,14 +94,14 @@ func TestFullFile(t *testing.T) {
 		BanTimeMax: 28 * 24 * time.Hour, Penalty: "too_many", MaxClients: 5000,
 		Weights: map[string]float64{"bad_value": 1, "login_failed": .25},
 		Rules: []Rule{
-			{Name: "crawlers", Place: "testdata/full.yaml:38:5", Action: "ignore",
+			{Name: "crawlers", Place: "testdata/full.yaml:44:5", Action: "ignore",
 				Match: Match{Peers: []Peer{{Host: ".googlebot.com"}, {Prefix: prefix("66.249.64.0/19")}}}},
-			{Name: "login", Place: "testdata/full.yaml:41:5", Action: "block", MaxRetry: 10, FindTime: time.Minute,
+			{Name: "login", Place: "testdata/full.yaml:47:5", Action: "block", MaxRetry: 10, FindTime: time.Minute,
 				BanTime: time.Hour, Penalty: "tarpit",
 				Match: Match{Routes: []string{"/login"}, Methods: []string{"POST"}, Status: []StatusRange{{401, 401}, {400, 499}}}},
-			{Name: "everyone", Place: "testdata/full.yaml:51:5", Action: "throttle", Rate: 100. / 60, Burst: 50,
+			{Name: "everyone", Place: "testdata/full.yaml:57:5", Action: "throttle", Rate: 100. / 60, Burst: 50,
 				Connections: 20, ConnectionRate: 5, InFlight: 10, Observe: true},
-			{Name: "office", Place: "testdata/full.yaml:59:5", Action: "priority", Class: "high",
+			{Name: "office", Place: "testdata/full.yaml:65:5", Action: "priority", Class: "high",
 				Match: Match{Peers: []Peer{{Prefix: prefix("2001:db8:2::/48")}}, Evidence: []string{"unexpected_path"}}},
 		},
 		Prefix: "/shop", Werkzeug: "2.2.2", RouteGrace: 3 * 24 * time.Hour,
@@ -115,14 +119,17 @@ func TestFullFile(t *testing.T) {
 	}
 }
 
-// The file above has every key but the one that excludes others.
+// exclusive are the keys that exclude others of the file above.
+var exclusive = []string{"upstream", "config", "tls-cert", "tls-key"}
+
+// The file above has every key but those.
 func TestFullFileIsFull(t *testing.T) {
 	content, err := os.ReadFile("testdata/full.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range Settings() {
-		if s.Key != "upstream" && s.Key != "config" && !strings.Contains(string(content), "\n"+s.Key+":") {
+		if !slices.Contains(exclusive, s.Key) && !strings.Contains(string(content), "\n"+s.Key+":") {
 			t.Errorf("testdata/full.yaml lacks %s", s.Key)
 		}
 	}

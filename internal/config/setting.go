@@ -11,6 +11,7 @@ type Group string
 const (
 	GroupApp    Group = "App"
 	GroupListen Group = "Listening"
+	GroupTLS    Group = "HTTPS"
 	GroupClient Group = "Clients"
 	GroupJudge  Group = "Judging"
 	GroupRoutes Group = "Routes"
@@ -19,7 +20,7 @@ const (
 
 // Groups are all groups in the order they are shown in.
 func Groups() []Group {
-	return []Group{GroupApp, GroupListen, GroupClient, GroupJudge, GroupRoutes, GroupDaemon}
+	return []Group{GroupApp, GroupListen, GroupTLS, GroupClient, GroupJudge, GroupRoutes, GroupDaemon}
 }
 
 // A Setting is one row of the table that everything else follows from.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -15,6 +16,9 @@ import (
 
 var (
 	address    = checked("host:port", checkAddress)
+	domainName = checked("name", checkDomain)
+	email      = checked("address", checkEmail)
+	httpsURL   = checked("url", checkHTTPSURL)
 	account    = checked("name", checkAccount)
 	headerName = checked("header", checkHeaderName)
 	hostName   = checked("name", checkHostName)
@@ -22,6 +26,15 @@ var (
 	httpURL    = codec[string]{name: "url", parse: parseHTTPURL, text: masked}
 	store      = codec[string]{name: "bolt|memory|redis://...", parse: parseStore, text: masked}
 )
+
+// listenAddress is an address with or without a scheme before it.
+var listenAddress = checked("host:port", func(s string) error {
+	scheme, addr := cutScheme(s)
+	if scheme != "" && scheme != "http" && scheme != "https" {
+		return fmt.Errorf("want http:// or https:// before an address, not %q", s)
+	}
+	return checkAddress(addr)
+})
 
 // adminAddress is an address, or "off" for none.
 var adminAddress = codec[string]{
@@ -77,6 +90,28 @@ func checkHostName(s string) error {
 	}
 	if s == "" || len(s) > 253 || strings.ContainsAny(s, "/:@ \t\n\x00*") || strings.HasPrefix(s, ".") {
 		return fmt.Errorf("want a host name without scheme, port and wildcard, not %q", s)
+	}
+	return nil
+}
+
+// checkDomain takes names that an authority can certify by asking us.
+func checkDomain(s string) error {
+	if _, err := netip.ParseAddr(s); err == nil || checkHostName(s) != nil || strings.ContainsAny(s, "[]") || !strings.Contains(strings.Trim(s, "."), ".") {
+		return fmt.Errorf("want a domain name such as example.org, without wildcard, not %q", s)
+	}
+	return nil
+}
+
+func checkEmail(s string) error {
+	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
+		return fmt.Errorf("want an e-mail address such as admin@example.org, not %q", s)
+	}
+	return nil
+}
+
+func checkHTTPSURL(s string) error {
+	if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("want a URL that begins with https://, not %q", s)
 	}
 	return nil
 }

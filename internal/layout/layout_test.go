@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"routes/python":            {},
 	"routes/extract":           {"routes", "routes/python"},
 	"internal/app":             {"routes"},
+	"internal/certs":           {},
 	"internal/clientip":        {},
 	"internal/config":          {"internal/clientip", "internal/notify"},
 	"internal/notify":          {},

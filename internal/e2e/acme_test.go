@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// tool builds a pinned program of others' (bench/tools/go.mod).
+func tool(t testing.TB, pkg string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	out, err := exec.Command("go", "build", "-C", "../../bench/tools", "-o", path, pkg).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+// pebble is a running ACME authority.
+type pebble struct {
+	directory, management string
+	out                   *lockedBuffer
+}
+
+// startPebble runs Let's Encrypt's test authority. It asks for proofs at the
+// ports of httpAddr and tlsAddr, and finds every name at 127.0.0.1.
+func startPebble(t *testing.T, ca *authority, httpAddr, tlsAddr string) *pebble {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := ca.files(dir, "localhost")
+	p := &pebble{out: &lockedBuffer{}}
+	listen, management := freePort(t), freePort(t)
+	p.directory, p.management = "https://"+listen+"/dir", "https://"+management
+	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress": listen, "managementListenAddress": management, "certificate": cert, "privateKey": key,
+		"httpPort": portOf(httpAddr), "tlsPort": portOf(tlsAddr), "keyAlgorithm": "ecdsa",
+		"profiles": map[string]any{"default": map[string]any{"description": "usual", "validityPeriod": 7776000}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "pebble.json")
+	replace(t, file, string(config))
+	cmd := exec.Command(tool(t, "github.com/letsencrypt/pebble/v2/cmd/pebble"), "-config", file, "-dnsserver", localDNS(t), "-strict")
+	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
+	cmd.Stdout, cmd.Stderr = p.out, p.out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("pebble printed:\n%s", tail(p.out.String(), 4000))
+		}
+	})
+	until(t, "pebble serves", func() bool {
+		conn, err := net.Dial("tcp", management)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+func portOf(addr string) (port int) {
+	_, text, _ := net.SplitHostPort(addr)
+	fmt.Sscan(text, &port)
+	return port
+}
+
+// localDNS answers over TCP, as pebble asks, that every name is at 127.0.0.1.
+func localDNS(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r)
+		if q := r.Question[0]; q.Qtype == dns.TypeA {
+			m.Answer = append(m.Answer, &dns.A{
+				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: net.IPv4(127, 0, 0, 1),
+			})
+		}
+		w.WriteMsg(m)
+	})}
+	go server.ActivateAndServe()
+	t.Cleanup(func() { server.Shutdown() })
+	return l.Addr().String()
+}
+
+// until polls, and fails the test after 60 s.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 60 s until %s", what)
+		}
+	}
+}
+
+// TestACME gets a certificate by each challenge, serves it, and has it still
+// after a restart, without asking the authority again.
+func TestACME(t *testing.T) {
+	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
+		t.Run(challenge, func(t *testing.T) { acme(t, challenge) })
+	}
+}
+
+func acme(t *testing.T, challenge string) {
+	ca := newAuthority(t)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	replace(t, roots, ca.pem())
+	t.Setenv("SSL_CERT_FILE", roots)
+	plain, secure, state := freePort(t), freePort(t), t.TempDir()
+	asked := secure
+	if challenge == "http-01" {
+		asked = freePort(t) // nobody answers tls-alpn-01 there
+	}
+	p := startPebble(t, ca, plain, asked)
+	args := []string{testApp(t, "protocols.py"), "--listen", "http://" + plain, "--acme-domain", "shop.flask2ban.example",
+		"--acme-email", "admin@flask2ban.example", "--acme-directory", p.directory}
+	d := startAt(t, secure, t.TempDir(), state, args...)
+	issuer := p.roots(t, ca)
+	ask := func() error {
+		res, _, err := fetch(secureClient(secure, issuer, true), "https://shop.flask2ban.example/seen/x")
+		if err == nil && res.StatusCode != 200 {
+			err = fmt.Errorf("status %d", res.StatusCode)
+		}
+		return err
+	}
+	d.await("there is a certificate", func() bool { return ask() == nil })
+	if byHTTP := strings.Contains(p.out.String(), "Attempting to validate w/ HTTP"); byHTTP != (challenge == "http-01") {
+		t.Errorf("validated by HTTP: %t", byHTTP)
+	}
+	if challenge == "http-01" {
+		return
+	}
+	d.stop()
+	again := startAt(t, secure, t.TempDir(), state, args...)
+	orders := strings.Count(p.out.String(), "/order-plz")
+	again.await("it has the certificate still", func() bool { return ask() == nil })
+	if now := strings.Count(p.out.String(), "/order-plz"); now != orders {
+		t.Errorf("%d orders at the restart", now-orders)
+	}
+}
+
+// roots are what the authority signs with; pebble makes them at its start.
+func (p *pebble) roots(t *testing.T, ca *authority) *x509.CertPool {
+	t.Helper()
+	_, body, err := fetch(secureClient(strings.TrimPrefix(p.management, "https://"), ca.pool(), false), p.management+"/roots/0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(body)) {
+		t.Fatalf("no certificate in %s", body)
+	}
+	return pool
+}
