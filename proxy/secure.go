@@ -6,12 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/flask2ban/flask2ban/routes"
 )
 
 // redirect sends a request that came over HTTP to the same address over HTTPS.
 // 308 keeps the method, so that a form's data is not lost (RFC 9110 15.4.9).
 func (h *Handler) redirect(x *exchange) {
-	host := bareHost(x.identity.Host)
+	host := routes.BareHost(x.identity.Host)
 	if host == "" { // HTTP/1.0 without Host
 		x.page(http.StatusBadRequest, pageData{Title: "Bad request", Text: "The request names no host."})
 		return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flask2ban/flask2ban/internal/certs"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/notify"
 )
@@ -34,7 +35,7 @@ func (s *service) openCerts(context.Context) error {
 	case c.TLSCert != "":
 		files, err := certs.OpenFiles(c.TLSCert, c.TLSKey, s.log)
 		if err != nil {
-			return usage(err)
+			return cmdline.Usage(err)
 		}
 		reload := func() error {
 			err := files.Reload()
