@@ -19,6 +19,8 @@ import (
 const (
 	DefaultStartTimeout = 90 * time.Second // as Passenger's
 	DefaultStopTimeout  = 30 * time.Second // as gunicorn's graceful timeout
+	// DefaultAnswerTimeout is four times gunicorn's timeout.
+	DefaultAnswerTimeout = 2 * time.Minute
 )
 
 // Errors of [App.Wait].
@@ -81,6 +83,29 @@ type Config struct {
 	// StopTimeout is what the app gets between SIGTERM and SIGKILL; 0 means
 	// DefaultStopTimeout.
 	StopTimeout time.Duration
+	// Workers is how many instances run beside each other; 0 means one. More
+	// than one runs the app's background jobs as often.
+	Workers int
+	// AnswerTimeout is how long the app may take until it begins to answer a
+	// request, which then is given up; streams, uploads and slow clients
+	// aside. 0 means DefaultAnswerTimeout, less than 0 is for ever.
+	AnswerTimeout time.Duration
+	// HangAfter, MemoryMax: see [health.Limits]. Unseen says that requests
+	// do not pass through us, see there too.
+	HangAfter time.Duration
+	MemoryMax int64
+	Unseen    bool
+	// MaxAge and MaxRequests end an instance after that time and that many
+	// requests, without a loss; 0 is never.
+	MaxAge      time.Duration
+	MaxRequests uint64
+	// HealthPath is what the app is asked where it may hang, as "/healthz";
+	// empty asks the hook, which needs a free thread of the app and runs
+	// nothing of it.
+	HealthPath string
+	// Waiting counts requests that wait for the app before they enter it;
+	// nil is none. It is called from other goroutines.
+	Waiting func() int
 	// Observer is told what happens; nil is no one.
 	Observer Observer
 	// SelfExe is the program that runs [Guard] when its first argument is
@@ -96,11 +121,14 @@ type Observer interface {
 	URLMap(routes.URLMap)
 	Exception(Exception)
 	State(State)
+	// Event is called with each new line of the history.
+	Event(Event)
 }
 
 // Forwarded is what the app must see of a request that we forward.
 type Forwarded struct {
-	// ID names the request in [Exception] and [App.Begun]; printable ASCII.
+	// ID names the request in [Exception] and [Flight]; printable ASCII, at
+	// most 30 bytes.
 	ID string
 	// Client is the address that the app sees as REMOTE_ADDR.
 	Client netip.Addr
@@ -179,15 +207,57 @@ type State struct {
 	Command []string `json:"command,omitempty"`
 	// Output is the end of a failed instance's standard error.
 	Output []string `json:"output,omitempty"`
+	// Instances are all that there are, where there is more than one.
+	Instances []InstanceState `json:"instances,omitempty"`
+}
+
+// InstanceState is how one of several instances is.
+type InstanceState struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	PID   int       `json:"pid,omitempty"`
 }
 
 // Event is one line of the app's history.
 type Event struct {
 	At time.Time `json:"at"`
-	// Seen is what happened, Done what was done about it.
+	// Kind is one word for it.
+	Kind EventKind `json:"kind"`
+	// Restart says that an instance ended for it.
+	Restart bool `json:"restart,omitempty"`
+	// Seen is what happened, Done what was done about it, Cost what users
+	// may have noticed of it.
 	Seen string `json:"seen"`
 	Done string `json:"done"`
+	Cost string `json:"cost,omitempty"`
+	// Stacks are those of all Python threads before a kill; at most
+	// 200 lines.
+	Stacks []string `json:"stacks,omitempty"`
 }
+
+// EventKind is the word for an event, and the reason of
+// flask2ban_app_restarts_total.
+type EventKind string
+
+// The kinds of events.
+const (
+	Noted       EventKind = "note"
+	Served      EventKind = "ready"
+	Crashed     EventKind = "crash"
+	StartFailed EventKind = "start_failed"
+	Killed      EventKind = "killed" // from outside
+	OutOfMemory EventKind = "out_of_memory"
+	Reloaded    EventKind = "source_changed"
+	Dead        EventKind = "dead"
+	Hung        EventKind = "hung"
+	Stuck       EventKind = "stuck"
+	Slow        EventKind = "slow"
+	Memory      EventKind = "memory"
+	MaxAge      EventKind = "max_age"
+	MaxRequests EventKind = "max_requests"
+	Reload      EventKind = "reload"
+	Scaled      EventKind = "scaled"
+)
 
 // ExitError is the end of [App.Serve] where the app ended by itself, with
 // nothing left to serve.

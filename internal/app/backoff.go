@@ -27,14 +27,18 @@ type backoff struct {
 
 // failed is told that an instance has ended at now after it was healthy for
 // some time (0: never ready). It returns how long to wait, and whether this is
-// a crash loop.
-func (b *backoff) failed(now time.Time, healthy time.Duration) (wait time.Duration, loop bool) {
+// a crash loop; an instance that was well and was killed from outside is no
+// sign of one.
+func (b *backoff) failed(now time.Time, healthy time.Duration, outside bool) (wait time.Duration, loop bool) {
 	if healthy >= healthyAfter {
 		b.failures, b.next = nil, 0
 	}
-	b.failures = append(slices.DeleteFunc(b.failures, func(at time.Time) bool {
+	b.failures = slices.DeleteFunc(b.failures, func(at time.Time) bool {
 		return now.Sub(at) >= loopWindow && !b.looping()
-	}), now)
+	})
+	if !outside {
+		b.failures = append(b.failures, now)
+	}
 	if len(b.failures) > loopFailures {
 		b.failures = b.failures[len(b.failures)-loopFailures:]
 	}

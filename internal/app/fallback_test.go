@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -38,9 +39,12 @@ func TestWithoutTheHook(t *testing.T) {
 			if s := r.State(); s.Launcher != "variables" {
 				t.Errorf("launcher: got %q", s.Launcher)
 			}
-			if !r.Begun("anything", r.State().Since) {
+			f := &Flight{ID: "never-sent", Method: "POST", Route: "/"}
+			r.Enter(f)
+			if err := r.Again(t.Context(), f, false, false); err == nil {
 				t.Error("without the hook nothing is proof that a request was not begun")
 			}
+			r.Leave(f)
 			r.get("/user/x")
 			eventually(t, "the log's exception is told", func() bool { return len(r.seen.raised()) == 1 })
 			e := r.seen.raised()[0]
@@ -112,8 +116,20 @@ app.__class__ = Own
 
 func TestLostPipeIsSaid(t *testing.T) {
 	r := start(t, Config{App: "app.py", Dir: write(t, map[string]string{"app.py": "import os\nos.close(199)\n" + helloMain})})
-	r.ask("GET", "/2020", Forwarded{ID: "lost", Client: client, Scheme: "http", Host: "x"}, nil)
-	if r.State().Launcher == "hook" && !r.Begun("lost", r.State().Since) {
+	f := &Flight{ID: "lost", Method: "GET", Route: "/2020"}
+	r.Enter(f)
+	defer r.Leave(f)
+	req, err := http.NewRequest("GET", r.URL()+"/2020", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Prepare(req, Forwarded{ID: "lost", Client: client, Scheme: "http", Host: "x"})
+	res, err := insecure.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if err := r.Again(t.Context(), f, false, false); err == nil {
 		t.Error("a request that the app has read counts as not begun")
 	}
 }

@@ -46,6 +46,8 @@ type guardOrder struct {
 	Dir     string              `json:"dir"`
 	As      *syscall.Credential `json:"as"`
 	Cleanup string              `json:"cleanup"`
+
+	own []string // the names of variables that the hook takes out again
 }
 
 // guardReport is one line of the guard's answer: the app's process, or why

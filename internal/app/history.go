@@ -14,6 +14,7 @@ const maxEvents = 100
 // history is how the app is and was. It wakes those who wait for a change.
 type history struct {
 	mu      sync.Mutex
+	places  []*place
 	state   State
 	changed chan struct{} // closed with the next change
 	events  []Event
@@ -23,27 +24,140 @@ func newHistory() *history {
 	return &history{state: State{Name: Starting, Since: time.Now()}, changed: make(chan struct{})}
 }
 
-// set changes the state. Since moves only with the name.
-func (h *history) set(change func(*State)) State {
+// set changes a place's state and returns the app's.
+func (h *history) set(p *place, change func(*State)) State {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	name := h.state.Name
-	change(&h.state)
-	if h.state.Name != name {
-		h.state.Since = time.Now()
+	name, restarts := p.state.Name, p.state.Restarts
+	change(&p.state)
+	if p.state.Name != name {
+		p.state.Since = time.Now()
+	}
+	h.state.Restarts += p.state.Restarts - restarts
+	return h.update()
+}
+
+// accept sends requests to p from now on.
+func (h *history) accept(p *place) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p.accepting = true
+	h.places = append(h.places, p)
+	h.update()
+}
+
+// replace sends requests to successor instead of p, which may be nil as either.
+func (h *history) replace(p, successor *place) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p != nil {
+		p.accepting = false
+	}
+	if successor != nil {
+		successor.accepting = true
+		h.places = append(h.places, successor)
+	}
+	if p != nil && successor != nil {
+		h.state.Restarts++
+	}
+	h.update()
+}
+
+// forget takes a place off that has ended.
+func (h *history) forget(p *place) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.places = slices.DeleteFunc(h.places, func(other *place) bool { return other == p })
+	h.update()
+}
+
+// update makes the app's state of its places': that of the first that is
+// ready, else of the first. h.mu is held.
+func (h *history) update() State {
+	best := bestOf(h.places)
+	if best != nil && h.state.Name != Stopped {
+		old := h.state
+		h.state = best.state
+		h.state.Restarts = old.Restarts
+		if h.state.LastExit == "" {
+			h.state.LastExit = old.LastExit
+		}
+		if h.state.Name == old.Name {
+			h.state.Since = old.Since
+		}
+		h.state.Instances = instancesOf(h.places)
 	}
 	close(h.changed)
 	h.changed = make(chan struct{})
 	return h.state
 }
 
-func (h *history) note(seen, done string) {
+func bestOf(places []*place) *place {
+	var best *place
+	for _, p := range places {
+		switch {
+		case best == nil:
+			best = p
+		case p.accepting && !best.accepting, p.accepting && p.state.Name == Ready && best.state.Name != Ready:
+			best = p
+		}
+	}
+	return best
+}
+
+func instancesOf(places []*place) []InstanceState {
+	if len(places) < 2 {
+		return nil
+	}
+	list := make([]InstanceState, 0, len(places))
+	for _, p := range places {
+		list = append(list, InstanceState{Name: p.state.Name, Since: p.state.Since, PID: p.state.PID})
+	}
+	return list
+}
+
+// accepting are the places that requests go to: those that are ready, else all.
+func (h *history) accepting() []*place {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var ready, all []*place
+	for _, p := range h.places {
+		if !p.accepting {
+			continue
+		}
+		all = append(all, p)
+		if p.state.Name == Ready {
+			ready = append(ready, p)
+		}
+	}
+	if len(ready) > 0 {
+		return ready
+	}
+	return all
+}
+
+// othersReady says whether another place than p has an instance that serves.
+func (h *history) othersReady(p *place) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.places, func(other *place) bool { return other != p && other.state.Name == Ready })
+}
+
+// end is the last change of all.
+func (h *history) end(reason string) State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Name, h.state.Since, h.state.PID, h.state.Reason = Stopped, time.Now(), 0, reason
+	return h.update()
+}
+
+func (h *history) note(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.events) >= maxEvents {
 		h.events = append(h.events[:0], h.events[1:]...)
 	}
-	h.events = append(h.events, Event{At: time.Now(), Seen: seen, Done: done})
+	h.events = append(h.events, e)
 }
 
 func (h *history) now() (State, <-chan struct{}) {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // hookFiles run inside the app's process; see hook/sitecustomize.py.
@@ -101,21 +99,6 @@ type settings struct {
 	remove           []string
 }
 
-// file is the settings in memory, for the app to read as settingsFD. They have
-// no name in the file system and stand in no environment.
-func (s settings) file() (*os.File, error) {
-	fd, err := unix.MemfdCreate("flask2ban", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
-	}
-	f := os.NewFile(uintptr(fd), "settings")
-	if _, err := f.WriteString(s.String()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 // String is the form that the hook reads: one name=value a line.
 func (s settings) String() string {
 	bit := func(set bool) string {
@@ -125,9 +108,9 @@ func (s settings) String() string {
 		return "0"
 	}
 	return fmt.Sprintf("listener=%d\nlistener_inode=%d\npipe=%d\npipe_inode=%d\nrequest_header=%s\nresponse_header=%s\n"+
-		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nown_port=%s\nunbound=%s\nremove=%s\n",
+		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nown_port=%s\nunbound=%s\nstacks_signal=%d\nremove=%s\n",
 		listenerFD, s.listenerInode, pipeFD, s.pipeInode, s.requestHeader, s.responseHeader,
-		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), bit(s.ownPort), bit(s.unbound), strings.Join(s.remove, " "))
+		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), bit(s.ownPort), bit(s.unbound), int(stacksSignal), strings.Join(s.remove, " "))
 }
 
 // hookEnv adds to env what starts the hook, and what hands the socket over

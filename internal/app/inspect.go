@@ -24,17 +24,21 @@ func Inspect(ctx context.Context, c Config) (routes.URLMap, error) {
 	a.spawner.settings.inspect = true
 	ctx, cancel := context.WithTimeout(ctx, a.config.StartTimeout)
 	defer cancel()
-	u, err := a.ask(ctx)
+	u, err := a.inspect(ctx)
 	if err != nil {
 		return routes.URLMap{}, fmt.Errorf("ask the app for its routes: %w", err)
 	}
 	return u, nil
 }
 
-// ask runs the app, and once more where the script only defines one.
-func (a *App) ask(ctx context.Context) (routes.URLMap, error) {
+// inspect runs the app, and once more where the script only defines one.
+func (a *App) inspect(ctx context.Context) (routes.URLMap, error) {
+	p, err := a.newPlace(true)
+	if err != nil {
+		return routes.URLMap{}, err
+	}
 	for {
-		i, err := a.launchInstance()
+		i, err := p.launch()
 		if err != nil {
 			return routes.URLMap{}, err
 		}
@@ -68,5 +72,6 @@ func (i *instance) untilServed(ctx context.Context) ending {
 		e = <-i.exited
 	}
 	i.finish(e)
+	i.board.close()
 	return ending{exit: e, bound: i.wasBound.Load()}
 }

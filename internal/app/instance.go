@@ -27,36 +27,58 @@ const (
 type instance struct {
 	*child
 	app      *App
+	place    *place
 	hookDir  string
 	words    *words // the hook's
 	started  time.Time
 	hookSeen atomic.Bool
 	wasBound atomic.Bool
-	gunicorn atomic.Bool
-	served   chan struct{} // closed when the hook has reported the url_map
-	urlMap   routes.URLMap // the first report, once served is closed
-	serve    sync.Once
-	errors   tail
-	readers  sync.WaitGroup
-	exited   chan exit
+	// board, direct: see [instance.vouches].
+	hasBoard, indirect atomic.Bool
+	binding            atomic.Pointer[binding]
+	served             chan struct{} // closed when the hook has reported the url_map
+	urlMap             routes.URLMap // the first report, once served is closed
+	serve              sync.Once
+	settled            chan struct{} // closed when it is ready, or has ended
+	errors             tail
+	stacks             stackReader
+	pardoned           bool   // guarded by traffic.mu
+	pids               pidSet // of processes that serve
+	readers            sync.WaitGroup
+	exited             chan exit
 }
 
 var _ listener = (*instance)(nil)
 
-// launchInstance starts the app once.
-func (a *App) launchInstance() (*instance, error) {
-	order, err := a.order()
+// launch starts the app once.
+func (p *place) launch() (*instance, error) {
+	order, err := p.app.orderFor(p)
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.spawner.spawn(order)
+	c, err := p.app.spawner.spawn(order, p.socket)
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{child: c, app: a, hookDir: order.Cleanup, words: &words{pipe: c.pipe}, started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1)}
+	i := &instance{
+		child: c, app: p.app, place: p, hookDir: order.Cleanup, words: &words{pipe: c.pipe},
+		started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1), settled: make(chan struct{}),
+	}
 	i.readAll()
 	go func() { i.exited <- c.waitExit() }()
 	return i, nil
+}
+
+// vouches says that a request which the hook has not announced did not begin:
+// the hook runs in the process that has our socket, it has never failed to
+// announce one, and nothing of the app's own runs before it.
+func (i *instance) vouches() bool {
+	select {
+	case <-i.served:
+		return i.wasBound.Load() && i.hasBoard.Load() && !i.indirect.Load() && !i.board.lost()
+	default:
+		return false
+	}
 }
 
 // readAll reads what the app writes, until all of it has ended.
@@ -65,7 +87,7 @@ func (i *instance) readAll() {
 	i.readers.Go(func() { i.words.read(i) })
 	if i.port != nil {
 		i.readers.Go(func() {
-			if err := i.app.socket.receive(i.port); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
+			if err := i.place.socket.receive(i.port); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
 				i.app.log.Warn("the app's port can't be kept open while it restarts", "error", err)
 			}
 		})
@@ -79,6 +101,7 @@ func (i *instance) readAll() {
 		trace := &tracebackReader{report: i.logged, now: time.Now}
 		o := i.output(mark)
 		o.each = func(line string) {
+			i.stacks.line(line)
 			if !isRequestLine(line) {
 				i.errors.add(line)
 			}
@@ -103,7 +126,9 @@ func (i *instance) finish(e exit) {
 	i.waitGone(e)
 	overdue := time.AfterFunc(readersPatience, i.closeReaders)
 	i.readers.Wait()
-	overdue.Stop()
+	if !overdue.Stop() {
+		i.indirect.Store(true) // something may have been said that we did not hear
+	}
 	i.closeReaders()
 	removeHook(i.hookDir) // the guard has done it, unless it was killed
 }
@@ -118,8 +143,17 @@ func (i *instance) closeReaders() {
 }
 
 // awaitReady returns nil when the app accepts on our socket and the hook, if
-// there is one, has reported.
+// there is one, has reported. Where another instance accepts on the same
+// socket, the hook's word is all that there is.
 func (i *instance) awaitReady(ctx context.Context) error {
+	if i.place.socket.shared && i.app.history.othersReady(i.place) {
+		select {
+		case <-i.served:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if err := i.awaitAccept(ctx); err != nil {
 		return err
 	}
@@ -139,12 +173,12 @@ func (i *instance) awaitReady(ctx context.Context) error {
 // gets shorter: then somebody accepts. No byte is sent, so no request is seen.
 func (i *instance) awaitAccept(ctx context.Context) error {
 	select {
-	case <-i.app.socket.open:
+	case <-i.place.socket.open:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", i.app.socket.dial())
+	conn, err := dialer.DialContext(ctx, "tcp", i.place.socket.dial())
 	if err != nil {
 		return fmt.Errorf("ask the app's socket: %w", err)
 	}
@@ -152,7 +186,7 @@ func (i *instance) awaitAccept(ctx context.Context) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for peak := 0; ; {
-		n, err := i.app.socket.queued()
+		n, err := i.place.socket.queued()
 		if err != nil {
 			return err
 		}
@@ -179,26 +213,33 @@ func (i *instance) stop(grace time.Duration) exit {
 		return e
 	case <-timer.C:
 	}
-	i.app.history.note(fmt.Sprintf("the app did not end within %s of SIGTERM", grace), "killed it")
+	i.app.note(Event{Kind: Noted, Seen: fmt.Sprintf("the app did not end within %s of SIGTERM", grace), Done: "killed it"})
 	i.kill()
 	return <-i.exited
 }
 
 // What the hook says.
 
-func (i *instance) hooked(string) { i.hookSeen.Store(true) }
-
-func (i *instance) bound(server string, tls bool) {
-	i.gunicorn.Store(server == "gunicorn")
-	i.wasBound.Store(true)
-	i.app.tls.Store(tls)
-	i.app.history.set(func(s *State) { s.Launcher = "hook" })
-	i.app.log.Debug("the app's server has our socket", "server", server, "pid", i.pid)
+func (i *instance) hooked(_ int, board bool) {
+	i.hasBoard.Store(board && (i.hasBoard.Load() || !i.hookSeen.Load()))
+	i.hookSeen.Store(true)
 }
 
-func (i *instance) serving(u routes.URLMap) {
-	if i.gunicorn.Load() {
+func (i *instance) bound(b binding) {
+	i.binding.Store(&b)
+	i.wasBound.Store(true)
+	i.app.tls.Store(b.tls)
+	i.app.history.set(i.place, func(s *State) { s.Launcher = "hook" })
+	i.app.log.Debug("the app's server has our socket", "server", b.server, "pid", i.pid)
+}
+
+func (i *instance) serving(u routes.URLMap, pid int, direct bool) {
+	if b := i.binding.Load(); b != nil && b.server == "gunicorn" {
 		u.Options.Server = "gunicorn"
+	}
+	i.pids.add(pid)
+	if !direct {
+		i.indirect.Store(true)
 	}
 	i.app.tellURLMap(u)
 	i.serve.Do(func() {
@@ -207,7 +248,10 @@ func (i *instance) serving(u routes.URLMap) {
 	})
 }
 
-func (i *instance) begun(id string) { i.app.begun.add(id, time.Now()) }
+func (i *instance) begun(pid int, id string) {
+	i.pids.add(pid)
+	i.app.traffic.begins(id, pid, i, time.Now())
+}
 
 func (i *instance) raised(e Exception) {
 	i.app.tell(func() { i.app.exceptions.fromHook(e) })
@@ -225,8 +269,5 @@ func (i *instance) logged(e Exception) {
 }
 
 func (i *instance) problem(where, text string) {
-	if where == "begin" || where == "lost" {
-		i.app.begun.blind(time.Now())
-	}
 	i.app.log.Warn("a part of the hook does not work in this app", "where", where, "error", text)
 }

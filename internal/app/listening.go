@@ -18,7 +18,7 @@ func (i *instance) listensElsewhere() string {
 	list := processes()
 	for _, pid := range append(descendants(list, i.pid), i.pid) {
 		for _, inode := range socketsOf(pid) {
-			inodes[inode] = inode != i.app.socket.inode
+			inodes[inode] = inode != i.place.socket.inode
 		}
 	}
 	var found []string

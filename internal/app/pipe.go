@@ -20,26 +20,30 @@ const (
 
 // message is one line of the hook's pipe.
 type message struct {
-	Type     string          `json:"t"`
-	PID      int             `json:"pid"`
-	Python   string          `json:"python"`
-	Flask    string          `json:"flask"`
-	Werkzeug string          `json:"werkzeug"`
-	Options  messageOptions  `json:"options"`
-	Server   string          `json:"server"`
-	TLS      bool            `json:"tls"`
-	Rules    int             `json:"rules"`
-	Mounts   []string        `json:"mounts"`
-	Where    string          `json:"where"`
-	Error    string          `json:"error"`
-	ID       string          `json:"id"`
-	Class    string          `json:"type"`
-	Message  string          `json:"message"`
-	Trace    string          `json:"traceback"`
-	Method   string          `json:"method"`
-	Path     string          `json:"path"`
-	raw      json.RawMessage // the line, for rules
-	Rule     string          `json:"rule"`
+	Type      string          `json:"t"`
+	PID       int             `json:"pid"`
+	Python    string          `json:"python"`
+	Flask     string          `json:"flask"`
+	Werkzeug  string          `json:"werkzeug"`
+	Options   messageOptions  `json:"options"`
+	Server    string          `json:"server"`
+	TLS       bool            `json:"tls"`
+	Rules     int             `json:"rules"`
+	Mounts    []string        `json:"mounts"`
+	Where     string          `json:"where"`
+	Error     string          `json:"error"`
+	ID        string          `json:"id"`
+	Board     bool            `json:"board"`
+	Direct    bool            `json:"direct"`
+	Processes int             `json:"processes"`
+	Threads   int             `json:"threads"`
+	Class     string          `json:"type"`
+	Message   string          `json:"message"`
+	Trace     string          `json:"traceback"`
+	Method    string          `json:"method"`
+	Path      string          `json:"path"`
+	raw       json.RawMessage // the line, for rules
+	Rule      string          `json:"rule"`
 }
 
 type messageOptions struct {
@@ -81,18 +85,37 @@ func (r messageRule) route() routes.Route {
 
 // listener is told what the hook says, from one goroutine.
 type listener interface {
-	hooked(python string)
-	bound(server string, tls bool)
-	serving(routes.URLMap)
-	begun(id string)
+	// hooked is told of each Python process; board says that the process
+	// looks at the board before it begins a request.
+	hooked(pid int, board bool)
+	bound(binding)
+	// serving is told by each process that serves; direct says that nothing
+	// of the app's own comes before the hook in a request's way.
+	serving(u routes.URLMap, pid int, direct bool)
+	begun(pid int, id string)
 	raised(Exception)
 	problem(where, text string)
+}
+
+// binding is what a server that takes our socket says of itself.
+type binding struct {
+	server string
+	tls    bool
+	// processes and threads of each are what it works on at one time; 0
+	// threads is as many as come, or not known.
+	processes, threads int
+}
+
+// report is an app's url_map on its way.
+type report struct {
+	routes.URLMap
+	direct bool
 }
 
 // readPipe reads the hook's pipe to its end. Lines that are no message of ours
 // are left out.
 func readPipe(r io.Reader, to listener) {
-	reports := map[int]*routes.URLMap{}
+	reports := map[int]*report{}
 	in := bufio.NewReaderSize(r, 64*1024)
 	for {
 		line, err := in.ReadSlice('\n')
@@ -102,29 +125,33 @@ func readPipe(r io.Reader, to listener) {
 		if err != nil {
 			return
 		}
-		if id, ok := begunID(line); ok {
-			to.begun(id)
+		if pid, id, ok := begunRequest(line); ok {
+			to.begun(pid, id)
 		} else if len(line) <= maxMessage {
 			dispatch(line, reports, to)
 		}
 	}
 }
 
-// begunID reads the one message that comes with each request without a JSON
-// parser; ids have no escapes ([App.Prepare]).
-func begunID(line []byte) (string, bool) {
-	if !bytes.HasPrefix(line, []byte(`{"t":"req",`)) {
-		return "", false
-	}
-	_, rest, ok := bytes.Cut(line, []byte(`"id":"`))
+// begunRequest reads the one message that comes with each request without a
+// JSON parser; ids have no escapes ([App.Prepare]).
+func begunRequest(line []byte) (pid int, id string, ok bool) {
+	rest, ok := bytes.CutPrefix(line, []byte(`{"t":"req","pid":`))
 	if !ok {
-		return "", false
+		return 0, "", false
 	}
-	id, _, ok := bytes.Cut(rest, []byte(`"`))
-	return string(id), ok
+	number, rest, ok := bytes.Cut(rest, []byte(`,"id":"`))
+	if !ok {
+		return 0, "", false
+	}
+	for _, digit := range number {
+		pid = 10*pid + int(digit-'0')
+	}
+	name, _, ok := bytes.Cut(rest, []byte(`"`))
+	return pid, string(name), ok
 }
 
-func dispatch(line []byte, reports map[int]*routes.URLMap, to listener) {
+func dispatch(line []byte, reports map[int]*report, to listener) {
 	var m message
 	if json.Unmarshal(line, &m) != nil {
 		return
@@ -136,25 +163,27 @@ func dispatch(line []byte, reports map[int]*routes.URLMap, to listener) {
 }
 
 // messages says what each kind of line means.
-var messages = map[string]func(message, map[int]*routes.URLMap, listener){
-	"hook":  func(m message, _ map[int]*routes.URLMap, to listener) { to.hooked(m.Python) },
-	"bound": func(m message, _ map[int]*routes.URLMap, to listener) { to.bound(m.Server, m.TLS) },
-	"app":   beginReport,
-	"rule":  addRule,
-	"serving": func(m message, reports map[int]*routes.URLMap, to listener) {
+var messages = map[string]func(message, map[int]*report, listener){
+	"hook": func(m message, _ map[int]*report, to listener) { to.hooked(m.PID, m.Board) },
+	"bound": func(m message, _ map[int]*report, to listener) {
+		to.bound(binding{m.Server, m.TLS, m.Processes, m.Threads})
+	},
+	"app":  beginReport,
+	"rule": addRule,
+	"serving": func(m message, reports map[int]*report, to listener) {
 		if u := endReport(m, reports); u != nil {
-			to.serving(*u)
+			to.serving(u.URLMap, m.PID, u.direct)
 		}
 	},
-	"exc":     func(m message, _ map[int]*routes.URLMap, to listener) { to.raised(m.exception(time.Now())) },
-	"problem": func(m message, _ map[int]*routes.URLMap, to listener) { to.problem(m.Where, m.Error) },
+	"exc":     func(m message, _ map[int]*report, to listener) { to.raised(m.exception(time.Now())) },
+	"problem": func(m message, _ map[int]*report, to listener) { to.problem(m.Where, m.Error) },
 }
 
-func beginReport(m message, reports map[int]*routes.URLMap, _ listener) {
+func beginReport(m message, reports map[int]*report, _ listener) {
 	if len(reports) >= maxReports {
 		clear(reports)
 	}
-	reports[m.PID] = &routes.URLMap{
+	reports[m.PID] = &report{direct: m.Direct, URLMap: routes.URLMap{
 		Python: m.Python, Flask: m.Flask, Werkzeug: m.Werkzeug,
 		Options: routes.Options{
 			StrictSlashes: m.Options.StrictSlashes, MergeSlashes: m.Options.MergeSlashes,
@@ -163,10 +192,10 @@ func beginReport(m message, reports map[int]*routes.URLMap, _ listener) {
 			DefaultSubdomain:   m.Options.DefaultSubdomain,
 			NoRedirectDefaults: m.Options.RedirectDefaults != nil && !*m.Options.RedirectDefaults,
 		},
-	}
+	}}
 }
 
-func addRule(m message, reports map[int]*routes.URLMap, _ listener) {
+func addRule(m message, reports map[int]*report, _ listener) {
 	u := reports[m.PID]
 	if u == nil || len(u.Routes) >= maxRules {
 		return
@@ -178,7 +207,7 @@ func addRule(m message, reports map[int]*routes.URLMap, _ listener) {
 }
 
 // endReport is complete where every rule of the app's own count has arrived.
-func endReport(m message, reports map[int]*routes.URLMap) *routes.URLMap {
+func endReport(m message, reports map[int]*report) *report {
 	u := reports[m.PID]
 	if u == nil {
 		return nil

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -27,15 +28,24 @@ func processes() []process {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + name + "/stat")
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		if p, ok := parseStat(pid, stat); ok {
+		if p, err := processOf(pid); err == nil {
 			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// processOf reads one process; an error mostly means that it has ended.
+func processOf(pid int) (process, error) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return process{}, err
+	}
+	p, ok := parseStat(pid, stat)
+	if !ok {
+		return process{}, fmt.Errorf("read /proc/%d/stat: not as proc(5) says", pid)
+	}
+	return p, nil
 }
 
 // parseStat reads a line of /proc/PID/stat (proc(5)). The command's name may

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // routingCases are apps whose status says something else than their routing.
@@ -176,7 +175,10 @@ app.run(port=18303)
 	r := start(t, Config{App: "app.py", Dir: dir})
 	for n := range 5 {
 		r.wait()
-		since, id := time.Now(), fmt.Sprint("die-", n)
+		id := fmt.Sprint("die-", n)
+		f, unsent := &Flight{ID: id, Method: "GET", Route: "/die"}, &Flight{ID: id + "-never-sent"}
+		r.Enter(f)
+		r.Enter(unsent)
 		req, err := http.NewRequest("GET", r.URL()+"/die", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -186,12 +188,14 @@ app.run(port=18303)
 			resp.Body.Close()
 			t.Fatalf("got %s from a dead app", resp.Status)
 		}
-		if !r.Begun(id, since) {
+		if err := r.Again(t.Context(), f, false, false); err == nil {
 			t.Errorf("%s was read, and counts as unread", id)
 		}
-		if r.Begun(id+"-never-sent", since) {
+		if err := r.Again(t.Context(), unsent, false, false); err != nil {
 			t.Errorf("%s: another request can't be proved unread", id)
 		}
+		r.Leave(f)
+		r.Leave(unsent)
 		eventually(t, "the app is back", func() bool { return r.State().Restarts > n })
 	}
 }

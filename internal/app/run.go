@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"reflect"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // App is one app that is kept running.
 type App struct {
 	config   Config
-	target   target // only Serve changes it
+	target   atomic.Pointer[target]
 	python   Python
 	identity identity
 	env      []string
@@ -27,13 +26,15 @@ type App struct {
 	output   *lineWriter
 
 	secrets    secrets
-	socket     *socket
+	socket     *socket // the first place's; where it is the operator's, all places'
 	spawner    *spawner
 	history    *history
-	begun      *begunLog
-	current    atomic.Pointer[instance] // nil between instances
+	traffic    *traffic
 	tls        atomic.Bool
 	exceptions *exceptions
+	orders     chan order
+	rolling    sync.Mutex   // held by the one roll
+	slowAt     atomic.Int64 // when a slow app was restarted, in nanoseconds since 1970
 
 	news   chan func() // for the Observer, in order
 	closed chan struct{}
@@ -50,7 +51,7 @@ func New(c Config) (*App, error) {
 	if a.socket, err = socketFor(c); err != nil {
 		return nil, err
 	}
-	a.spawner = &spawner{self: a.config.SelfExe, socket: a.socket, settings: settings{
+	a.spawner = &spawner{self: a.config.SelfExe, settings: settings{
 		requestHeader: a.secrets.request, responseHeader: a.secrets.response,
 		proxyFix: !c.NoProxyFix, debugger: c.AllowDebugger, ownPort: c.OwnPort,
 	}}
@@ -65,12 +66,14 @@ func prepare(c Config) (*App, error) {
 	}
 	a := &App{
 		config: c, log: c.Log, output: &lineWriter{w: c.Output}, secrets: newSecrets(), history: newHistory(),
-		begun: newBegunLog(), news: make(chan func(), 1024), closed: make(chan struct{}),
+		traffic: newTraffic(), orders: make(chan order), news: make(chan func(), 1024), closed: make(chan struct{}),
 	}
 	a.exceptions = &exceptions{deliver: c.Observer.Exception}
-	if a.target, err = resolveTarget(c); err != nil {
+	target, err := resolveTarget(c)
+	if err != nil {
 		return nil, err
 	}
+	a.target.Store(&target)
 	if err := a.chooseUser(); err != nil {
 		return nil, err
 	}
@@ -90,6 +93,9 @@ func withDefaults(c Config) (Config, error) {
 	}
 	if c.StartTimeout == 0 {
 		c.StartTimeout = DefaultStartTimeout
+	}
+	if c.AnswerTimeout == 0 {
+		c.AnswerTimeout = DefaultAnswerTimeout
 	}
 	if c.StopTimeout == 0 {
 		c.StopTimeout = DefaultStopTimeout
@@ -114,12 +120,13 @@ type nobody struct{}
 func (nobody) URLMap(routes.URLMap) {}
 func (nobody) Exception(Exception)  {}
 func (nobody) State(State)          {}
+func (nobody) Event(Event)          {}
 
 func (a *App) chooseUser() error {
-	home := a.target.home
+	home := a.target.Load().home
 	id, err := chooseUser(a.config.User, a.config.Group, chooser{
 		euid: os.Geteuid(), sudoUID: os.Getenv("SUDO_UID"),
-		owner: func() (uint32, error) { return ownerOf(a.target.owned()) },
+		owner: func() (uint32, error) { return ownerOf(a.target.Load().owned()) },
 	})
 	if err != nil {
 		return err
@@ -132,8 +139,9 @@ func (a *App) chooseUser() error {
 }
 
 func (a *App) choosePython() error {
-	search := Search{Python: a.config.Python, Dir: a.target.home, Module: a.target.module(), Env: a.env, as: a.identity.credential()}
-	if a.target.needsPython() {
+	target := a.target.Load()
+	search := Search{Python: a.config.Python, Dir: target.home, Module: target.module(), Env: a.env, as: a.identity.credential()}
+	if target.needsPython() {
 		python, err := FindPython(context.Background(), search)
 		if err != nil {
 			return err
@@ -148,28 +156,28 @@ func (a *App) choosePython() error {
 		a.env = inVirtualEnv(a.env, path)
 		break
 	}
-	if _, err := lookPath(a.target.argv[0], a.env, a.target.dir); err != nil {
+	if _, err := lookPath(target.argv[0], a.env, target.dir); err != nil {
 		return fmt.Errorf("run the app: %w", err)
 	}
 	return nil
 }
 
-// order is one start of the app, with a hook directory of its own.
-func (a *App) order() (guardOrder, error) {
+// orderFor is one start of the app, with a hook directory of its own.
+func (a *App) orderFor(p *place) (guardOrder, error) {
 	dir, err := writeHook(a.identity)
 	if err != nil {
 		return guardOrder{}, err
 	}
-	argv := a.target.command(a.python.Path, dir)
-	env, own := hookEnv(a.env, dir, a.socket.bound())
-	a.spawner.settings.remove = own
-	path, err := lookPath(argv[0], env, a.target.dir)
+	target := a.target.Load()
+	argv := target.command(a.python.Path, dir)
+	env, own := hookEnv(a.env, dir, p.socket.bound())
+	path, err := lookPath(argv[0], env, target.dir)
 	if err != nil {
 		os.RemoveAll(dir)
 		return guardOrder{}, fmt.Errorf("run the app: %w", err)
 	}
-	a.history.set(func(s *State) { s.Command, s.User = argv, a.identity.name })
-	return guardOrder{Path: path, Argv: argv, Env: env, Dir: a.target.dir, As: a.identity.credential(), Cleanup: dir}, nil
+	a.history.set(p, func(s *State) { s.Command, s.User = argv, a.identity.name })
+	return guardOrder{Path: path, Argv: argv, Env: env, Dir: target.dir, As: a.identity.credential(), Cleanup: dir, own: own}, nil
 }
 
 // Python is the interpreter that runs the app; zero where the command brings
@@ -202,17 +210,6 @@ func (a *App) TLS() bool { return a.tls.Load() }
 // the app's output.
 func (a *App) Wait(ctx context.Context) error { return a.history.wait(ctx) }
 
-// Begun says whether the app may have begun to read the request with this
-// [Forwarded.ID], sent at or after since. Only false is proof, and only for
-// requests of the last minutes.
-func (a *App) Begun(id string, since time.Time) bool {
-	state, _ := a.history.now()
-	if i := a.current.Load(); i != nil && !i.words.drained() {
-		return true
-	}
-	return state.Launcher != "hook" || a.begun.maybe(id, since)
-}
-
 // Close gives up the socket of an App that is never served.
 func (a *App) Close() { a.socket.close() }
 
@@ -230,46 +227,52 @@ func (a *App) Serve(ctx context.Context) error {
 	own.Go(func() { reapOrphans(inner) })
 	own.Go(func() { a.deliver(inner) })
 	err := a.keepAlive(ctx)
-	a.change(func(s *State) {
-		s.Name, s.PID, s.Reason = Stopped, 0, "flask2ban ended it"
-		if err != nil {
-			s.Reason = err.Error()
-		}
-	})
+	a.ended(err)
 	cancel()
 	own.Wait()
 	return err
 }
 
-// ending is how one instance ended.
-type ending struct {
-	exit     exit
-	err      error // the instance could not be started at all
-	ready    bool
-	bound    bool
-	healthy  time.Duration
-	reason   string
-	lastSaid []string
-}
-
+// keepAlive runs the app's places until ctx ends, or the app has ended with
+// nothing to serve.
 func (a *App) keepAlive(ctx context.Context) error {
-	back := &backoff{random: rand.Float64}
-	for {
-		end := a.runOnce(ctx)
-		if ctx.Err() != nil {
-			return nil
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var tasks sync.WaitGroup
+	begin := func(p *place) {
+		tasks.Go(func() {
+			if err := p.keepAlive(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	for n := range max(1, a.config.Workers) {
+		p, err := a.newPlace(n == 0)
+		if err != nil {
+			cancel(err)
+			break
 		}
-		if err := a.isFinal(end); err != nil {
-			return err
-		}
-		var wait time.Duration
-		if !a.servesItself(end) {
-			wait = a.afterFailure(end, back)
-		}
-		if !sleep(ctx, wait) {
-			return nil
+		a.history.accept(p)
+		begin(p)
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case o := <-a.orders:
+			tasks.Go(func() { o.done <- o.do(ctx, begin) })
 		}
 	}
+	tasks.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// order is what keepAlive is to do beside the rest: begin serves a place.
+type order struct {
+	do   func(ctx context.Context, begin func(*place)) error
+	done chan error
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -283,144 +286,27 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// runOnce runs one instance to its end.
-func (a *App) runOnce(ctx context.Context) ending {
-	i, err := a.launchInstance()
-	if err != nil {
-		return ending{err: err, reason: err.Error()}
-	}
-	a.current.Store(i)
-	defer a.current.Store(nil)
-	a.change(func(s *State) { s.PID = i.pid })
-	end := a.attend(ctx, i)
-	i.finish(end.exit)
-	end.bound = i.wasBound.Load()
-	end.lastSaid = i.errors.last()
-	if end.reason == "" {
-		end.reason = a.explain(end)
-	}
-	return end
-}
-
-// attend watches an instance until its first process has ended.
-func (a *App) attend(ctx context.Context, i *instance) ending {
-	starting, cancel := context.WithTimeout(ctx, a.config.StartTimeout)
-	defer cancel()
-	ready := make(chan error, 1)
-	go func() { ready <- i.awaitReady(starting) }()
-	select {
-	case e := <-i.exited:
-		cancel()
-		<-ready
-		return ending{exit: e}
-	case err := <-ready:
-		if err != nil {
-			return a.notReady(ctx, i, err)
-		}
-	}
-	return a.whileReady(ctx, i)
-}
-
-// notReady ends an instance that takes too long, or because we are to end.
-func (a *App) notReady(ctx context.Context, i *instance, err error) ending {
-	if ctx.Err() != nil {
-		a.change(func(s *State) { s.Name, s.Reason = Stopping, "flask2ban ends" })
-		return ending{exit: i.stop(a.config.StopTimeout)}
-	}
-	reason := err.Error()
-	if errors.Is(err, context.DeadlineExceeded) {
-		reason = fmt.Sprintf("it did not serve within %s%s", a.config.StartTimeout, i.listensElsewhere())
-	}
-	return ending{exit: i.stop(orphanGrace), reason: reason}
-}
-
-func (a *App) whileReady(ctx context.Context, i *instance) ending {
-	since := time.Now()
-	a.change(func(s *State) {
-		s.Name, s.Reason, s.Output = Ready, "", nil
-		if s.Launcher == "" {
-			s.Launcher = "variables"
-		}
-	})
-	a.history.note("the app serves", fmt.Sprintf("ready %s after its start", since.Sub(i.started).Round(time.Millisecond)))
-	select {
-	case e := <-i.exited:
-		return ending{exit: e, ready: true, healthy: time.Since(since)}
-	case <-ctx.Done():
-	}
-	a.change(func(s *State) { s.Name, s.Reason = Stopping, "flask2ban ends" })
-	return ending{exit: i.stop(a.config.StopTimeout), ready: true, healthy: time.Since(since)}
-}
-
-// explain says why an instance ended, with the last thing that it said.
-func (a *App) explain(end ending) string {
-	text := "it ended (" + end.exit.String() + ")"
-	if !end.ready {
-		text += " before it served"
-	}
-	if !end.exit.status.Signaled() && end.exit.code() != 0 && len(end.lastSaid) > 0 {
-		text += ": " + end.lastSaid[len(end.lastSaid)-1]
-	}
-	return text
-}
-
-// wrongName is the runner's exit code where APP names no app.
-const wrongName = 78
-
-// isFinal is an error where starting the app again makes no sense.
-func (a *App) isFinal(end ending) error {
-	code := end.exit.code()
-	switch {
-	case end.err != nil || end.ready || end.bound || end.exit.status.Signaled():
-		return nil
-	case code == wrongName && a.target.launch == asObject:
-		return &ExitError{Code: 2, Reason: strings.Join(end.lastSaid, "\n")}
-	case code == 0 && end.exit.left > 0:
-		return &ExitError{Code: 1, Reason: "the app went into the background, where it can't be kept alive: leave its --daemon option out"}
-	case code == 0 && a.target.launch != asScript:
-		return &ExitError{Code: 0, Reason: "the app ended by itself (exit status 0) without serving anything"}
-	}
-	return nil
-}
-
-// servesItself changes to importing a script that has defined an app and
-// ended, as scripts for flask run do.
-func (a *App) servesItself(end ending) bool {
-	if a.target.launch != asScript || end.ready || end.bound || end.err != nil ||
-		end.exit.status.Signaled() || end.exit.code() != 0 {
-		return false
-	}
-	a.history.note(a.target.path+" ended without serving", "imported it and serve its app, as flask run does")
-	a.target = a.target.asImported()
-	return true
-}
-
-// afterFailure records a failure and says how long to wait.
-func (a *App) afterFailure(end ending, back *backoff) time.Duration {
-	wait, loop := back.failed(time.Now(), end.healthy)
-	a.change(func(s *State) {
-		s.Name, s.PID, s.Restarts = Restarting, 0, s.Restarts+1
-		if loop {
-			s.Name = CrashLoop
-		}
-		s.LastExit, s.Reason, s.Output = end.exit.String(), end.reason, end.lastSaid
-		if end.err != nil {
-			s.LastExit = ""
-		}
-	})
-	done := "start it again at once"
-	if wait > 0 {
-		done = "start it again in " + wait.Round(time.Millisecond).String()
-	}
-	a.history.note(end.reason, done)
-	a.log.Error("the app ended", "reason", end.reason, "next", done, "crash_loop", loop)
-	return wait
-}
-
-// change sets the state and tells the Observer.
-func (a *App) change(change func(*State)) {
-	state := a.history.set(change)
+// change sets a place's state and tells the Observer of the app's.
+func (a *App) change(p *place, change func(*State)) {
+	state := a.history.set(p, change)
 	a.tell(func() { a.config.Observer.State(state) })
+}
+
+// ended is the last change.
+func (a *App) ended(err error) {
+	reason := "flask2ban ended it"
+	if err != nil {
+		reason = err.Error()
+	}
+	state := a.history.end(reason)
+	a.tell(func() { a.config.Observer.State(state) })
+}
+
+// note adds an event to the history and tells the Observer.
+func (a *App) note(e Event) {
+	e.At = time.Now()
+	a.history.note(e)
+	a.tell(func() { a.config.Observer.Event(e) })
 }
 
 // tell has f called by the one goroutine that speaks to the Observer.

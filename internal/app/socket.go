@@ -22,12 +22,15 @@ type socket struct {
 	addr  netip.AddrPort
 	inode uint64
 	open  chan struct{} // closed when there is a descriptor
+	// shared says that clients come to this socket and no other: all
+	// instances have it.
+	shared bool
 }
 
 // socketFor is the socket that c asks for: one that is given, the app's own to
 // come, or one of ours.
 func socketFor(c Config) (*socket, error) {
-	s := &socket{fd: -1, open: make(chan struct{})}
+	s := &socket{fd: -1, open: make(chan struct{}), shared: c.Listener != nil || c.OwnPort}
 	switch {
 	case c.Listener != nil:
 		defer c.Listener.Close()

@@ -30,13 +30,13 @@ type child struct {
 	statusFile           *os.File
 	// port brings the socket that the app opens on its own port; nil where
 	// there is one.
-	port *net.UnixConn
+	port  *net.UnixConn
+	board board
 }
 
 // spawner is what every start of the app has in common.
 type spawner struct {
 	self     string
-	socket   *socket
 	settings settings
 }
 
@@ -75,12 +75,12 @@ func (p pipes) closeAll() {
 }
 
 // spawn starts the guard and with it the app.
-func (s *spawner) spawn(order guardOrder) (*child, error) {
+func (s *spawner) spawn(order guardOrder, at *socket) (*child, error) {
 	p, err := openPipes("control", "status", "pipe", "stdout", "stderr")
 	if err != nil {
 		return nil, fmt.Errorf("start the app: %w", err)
 	}
-	c, err := s.startGuard(order, p)
+	c, err := s.startGuard(order, at, p)
 	closeFiles(p.theirs)
 	if err != nil {
 		closeFiles(p.ours)
@@ -98,8 +98,8 @@ func (s *spawner) spawn(order guardOrder) (*child, error) {
 	return c, nil
 }
 
-func (s *spawner) startGuard(order guardOrder, p pipes) (c *child, err error) {
-	listening, port, err := s.listener()
+func (s *spawner) startGuard(order guardOrder, at *socket, p pipes) (c *child, err error) {
+	listening, port, err := at.handOver()
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +109,10 @@ func (s *spawner) startGuard(order guardOrder, p pipes) (c *child, err error) {
 			port.Close()
 		}
 	}()
-	told, err := s.settingsFor(listening, p.theirs["pipe"])
+	told, err := s.settingsFor(order, at, listening, p.theirs["pipe"])
 	if err != nil {
 		return nil, err
 	}
-	defer told.Close()
 	cmd := exec.Command(s.self, GuardArg)
 	cmd.Env = []string{} // the guard needs none, and shows none
 	cmd.Stdin = p.theirs["control"]
@@ -123,34 +122,36 @@ func (s *spawner) startGuard(order guardOrder, p pipes) (c *child, err error) {
 	// of its own, so that a terminal's ^C ends us first.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
+		told.Close()
 		return nil, fmt.Errorf("start the guard %s: %w", s.self, err)
 	}
 	return &child{
+		board: board{file: told},
 		guard: cmd, control: p.ours["control"], statusFile: p.ours["status"], status: bufio.NewReader(p.ours["status"]),
 		pipe: p.ours["pipe"], stdout: p.ours["stdout"], stderr: p.ours["stderr"], port: port,
 	}, nil
 }
 
-// listener is what the app gets for a listener: the socket, or the end of a
+// handOver is what the app gets for a listener: the socket, or the end of a
 // channel (port) by which it shows us its own.
-func (s *spawner) listener() (theirs *os.File, port *net.UnixConn, err error) {
-	if !s.socket.bound() {
+func (s *socket) handOver() (theirs *os.File, port *net.UnixConn, err error) {
+	if !s.bound() {
 		port, theirs, err = openChannel()
 		return theirs, port, err
 	}
-	if err := s.socket.repair(); err != nil {
+	if err := s.repair(); err != nil {
 		return nil, nil, err
 	}
-	theirs, err = s.socket.file()
+	theirs, err = s.file()
 	return theirs, nil, err
 }
 
-func (s *spawner) settingsFor(listener, pipe *os.File) (*os.File, error) {
+func (s *spawner) settingsFor(order guardOrder, at *socket, listener, pipe *os.File) (*os.File, error) {
 	fd := int(pipe.Fd())
 	// More than an unprivileged user may have: then the default must do.
 	unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, hookPipeSize)
 	told := s.settings
-	told.unbound = !s.socket.bound()
+	told.unbound, told.remove = !at.bound(), order.own
 	var err error
 	if told.listenerInode, err = inodeOf(int(listener.Fd())); err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func (s *spawner) settingsFor(listener, pipe *os.File) (*os.File, error) {
 	if told.pipeInode, err = inodeOf(fd); err != nil {
 		return nil, err
 	}
-	return told.file()
+	return newBoardFile(told.String())
 }
 
 // begin gives the order and takes the app's process id.

@@ -47,7 +47,7 @@ func TestBackoff(t *testing.T) {
 		b, at := &backoff{random: middle}, now
 		for n, s := range steps {
 			at = at.Add(s.after)
-			if wait, loop := b.failed(at, s.healthy); wait != s.wait || loop != s.loop {
+			if wait, loop := b.failed(at, s.healthy, false); wait != s.wait || loop != s.loop {
 				t.Errorf("%s, step %d: got %s %t, want %s %t", name, n, wait, loop, s.wait, s.loop)
 			}
 		}
@@ -248,33 +248,33 @@ func TestExceptionsAreToldOnce(t *testing.T) {
 // heard records what the hook says.
 type heard struct{ lines []string }
 
-func (h *heard) hooked(python string) { h.lines = append(h.lines, "hooked "+python) }
-func (h *heard) bound(server string, tls bool) {
-	h.lines = append(h.lines, fmt.Sprint("bound ", server, tls))
+func (h *heard) hooked(pid int, board bool) {
+	h.lines = append(h.lines, fmt.Sprint("hooked ", pid, board))
 }
-func (h *heard) begun(id string)            { h.lines = append(h.lines, "begun "+id) }
+func (h *heard) bound(b binding)            { h.lines = append(h.lines, fmt.Sprint("bound ", b)) }
+func (h *heard) begun(pid int, id string)   { h.lines = append(h.lines, fmt.Sprint("begun ", id, pid)) }
 func (h *heard) raised(e Exception)         { h.lines = append(h.lines, "raised "+e.Type+" "+e.RequestID) }
 func (h *heard) problem(where, text string) { h.lines = append(h.lines, "problem "+where+" "+text) }
-func (h *heard) serving(u routes.URLMap) {
-	h.lines = append(h.lines, fmt.Sprint("serving ", len(u.Routes), u.Complete, u.Mounts, u.Options.ServerName))
+func (h *heard) serving(u routes.URLMap, pid int, direct bool) {
+	h.lines = append(h.lines, fmt.Sprint("serving ", len(u.Routes), u.Complete, u.Mounts, u.Options.ServerName, pid, direct))
 }
 
 func TestReadPipe(t *testing.T) {
 	in := strings.Join([]string{
-		`{"t":"hook","pid":1,"python":"3.11.2"}`,
-		`{"t":"app","pid":1,"options":{"server_name":"a"}}`,
+		`{"t":"hook","pid":1,"python":"3.11.2","board":true}`,
+		`{"t":"app","pid":1,"direct":true,"options":{"server_name":"a"}}`,
 		`{"t":"app","pid":2,"options":{"server_name":null}}`,
 		`{"t":"rule","pid":1,"rule":"/"}`, `{"t":"rule","pid":2,"rule":"/2","host":null,"methods":null}`,
 		`{"t":"req","pid":1,"id":"r1"}`,
 		`no json`, `{"t":"unknown"}`, `{"t":"rule","pid":77,"rule":"/nobody"}`, `{"t":"serving","pid":77}`,
 		`{"t":"exc","pid":1,"id":"` + strings.Repeat("x", 2*maxMessage) + `"}`, strings.Repeat("y", 200000),
 		`{"t":"serving","pid":1,"rules":1,"mounts":["/m"]}`, `{"t":"serving","pid":2,"rules":2,"mounts":[]}`,
-		`{"t":"bound","server":"gunicorn","tls":true}`, `{"t":"problem","where":"w","error":"e"}`,
+		`{"t":"bound","server":"gunicorn","tls":true,"processes":2,"threads":4}`, `{"t":"problem","where":"w","error":"e"}`,
 		`{"t":"exc","pid":1,"id":"r1","type":"E","message":"m","traceback":"t"}`, `{"t":"req","pid":1,"id":"cut`,
 	}, "\n")
 	var got heard
 	readPipe(strings.NewReader(in), &got)
-	want := []string{"hooked 3.11.2", "begun r1", "serving 1 true [/m]a", "serving 1 false []", "bound gunicorntrue", "problem w e", "raised E r1"}
+	want := []string{"hooked 1 true", "begun r11", "serving 1 true [/m]a1 true", "serving 1 false []2 false", "bound {gunicorn true 2 4}", "problem w e", "raised E r1"}
 	if diff := cmp.Diff(want, got.lines); diff != "" {
 		t.Error(diff)
 	}
@@ -329,50 +329,25 @@ func TestWitnessIsTakenOff(t *testing.T) {
 	}
 }
 
-func TestBegunLogProvesOnlyWhatItKnows(t *testing.T) {
-	l, t0 := newBegunLog(), time.Now()
-	l.add("a", t0)
-	if !l.maybe("a", t0) || l.maybe("b", t0) {
-		t.Error("want a only")
-	}
-	for i := range begunKept {
-		l.add(fmt.Sprint("n", i), t0.Add(time.Second))
-	}
-	if !l.maybe("b", t0) {
-		t.Error("a request as old as a forgotten one proves nothing")
-	}
-	if l.maybe("b", t0.Add(2*time.Second)) {
-		t.Error("a newer one does")
-	}
-	l.blind(t0.Add(time.Minute))
-	if !l.maybe("b", t0.Add(2*time.Second)) || l.maybe("b", t0.Add(time.Hour)) {
-		t.Error("while the pipe was blind nothing is proved")
-	}
-	for range 3 * begunKept {
-		l.add("same", t0.Add(time.Second))
-	}
-	if len(l.at) > begunKept {
-		t.Errorf("remembers %d", len(l.at))
-	}
-}
-
 func TestHistory(t *testing.T) {
-	h := newHistory()
+	h, p := newHistory(), &place{}
+	h.accept(p)
 	for i := range 3 * maxEvents {
-		h.note(fmt.Sprint(i), "")
+		h.note(Event{Seen: fmt.Sprint(i)})
 	}
 	if len(h.events) != maxEvents || h.events[0].Seen != "200" {
 		t.Errorf("got %d events from %s", len(h.events), h.events[0].Seen)
 	}
-	since := h.set(func(s *State) { s.PID = 1 }).Since
-	if got := h.set(func(s *State) { s.PID = 2 }); !got.Since.Equal(since) {
+	since := h.set(p, func(s *State) { s.PID = 1 }).Since
+	if got := h.set(p, func(s *State) { s.PID = 2 }); !got.Since.Equal(since) {
 		t.Error("since moved without a new name")
 	}
 }
 
 func TestWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistory()
+		h, p := newHistory(), &place{}
+		h.accept(p)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := h.wait(ctx); err != context.DeadlineExceeded {
@@ -380,12 +355,12 @@ func TestWaitEnds(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(time.Hour)
-			h.set(func(s *State) { s.Name = Ready })
+			h.set(p, func(s *State) { s.Name = Ready })
 		}()
 		if err := h.wait(t.Context()); err != nil {
 			t.Errorf("got %v", err)
 		}
-		h.set(func(s *State) { s.Name, s.Reason, s.Output = CrashLoop, "it ended", []string{"a", "b"} })
+		h.set(p, func(s *State) { s.Name, s.Reason, s.Output = CrashLoop, "it ended", []string{"a", "b"} })
 		if err := h.wait(t.Context()); fmt.Sprint(err) != "the app keeps failing: it ended\n  a\n  b" {
 			t.Errorf("got %v", err)
 		}

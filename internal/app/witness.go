@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"time"
 )
 
 // secrets are the names of the two headers between us and the hook, new with
@@ -88,50 +86,4 @@ func unquote(s string) string {
 		return plain
 	}
 	return s
-}
-
-// begunKept is how many announced requests are remembered.
-const begunKept = 16384
-
-// begunLog remembers which requests the app has begun to read. It can prove
-// only that one was not begun, and only while nothing newer is forgotten.
-type begunLog struct {
-	mu      sync.Mutex
-	at      map[string]time.Time
-	ring    [begunKept]string
-	next    int
-	forgot  time.Time // when the newest forgotten id was announced
-	blindTo time.Time // until when the hook's word is not complete
-}
-
-func newBegunLog() *begunLog { return &begunLog{at: map[string]time.Time{}} }
-
-func (l *begunLog) add(id string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if old := l.ring[l.next]; old != "" {
-		if at := l.at[old]; at.After(l.forgot) {
-			l.forgot = at
-		}
-		delete(l.at, old)
-	}
-	l.ring[l.next] = id
-	l.next = (l.next + 1) % begunKept
-	l.at[id] = now
-}
-
-// blind says that up to now requests may have begun without our knowing.
-func (l *begunLog) blind(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.blindTo = now
-}
-
-func (l *begunLog) maybe(id string, since time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, begun := l.at[id]; begun {
-		return true
-	}
-	return !since.After(l.forgot) || !since.After(l.blindTo)
 }

@@ -11,7 +11,7 @@ that gevent wants to be first at (socket, ssl, threading) is imported early.
 import os
 import sys
 
-from . import binding, children, imports, pipe, settings, witness
+from . import binding, board, children, imports, pipe, settings, witness
 
 
 def start(directory):
@@ -19,11 +19,28 @@ def start(directory):
     if not settings.read(directory):
         return
     children.forget_variables()
-    pipe.hello()
+    _guarded(board.open_board)
+    _guarded(_write_stacks_when_asked)
+    pipe.hello(board.is_open())
     for name, patch in _PATCHES:
         imports.when_imported(name, patch)
     children.keep_over_exec()
     imports.install()
+
+
+def _guarded(function):
+    try:
+        function()
+    except Exception as error:
+        pipe.problem(function.__name__, error)
+
+
+def _write_stacks_when_asked():
+    """faulthandler's handler is in C: it works where a thread holds the
+    interpreter's lock, and gunicorn leaves this signal alone."""
+    import faulthandler
+
+    faulthandler.register(settings.stacks_signal, file=2, all_threads=True)
 
 
 # Each module that we change, and how, as soon as the app imports it.

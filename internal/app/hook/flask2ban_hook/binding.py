@@ -215,8 +215,9 @@ def _note_taken(fd):
     bind = _pending.pop(fd)
     _taken[fd] = bind.flask
     _taken_binds[fd] = bind
-    pipe.send({"t": "bound", "server": bind.server.package, "tls": bind.server.tls})
-    _guarded(drain.install, bind.server.package)
+    server = bind.server
+    _tell_bound(server.package, server.tls, 1, server.threads)
+    _guarded(drain.install, server.package)
 
 
 def _give(fd):
@@ -241,6 +242,19 @@ def _send_descriptor(fd):
         channel.close()
 
 
+def _tell_bound(server, tls, processes, threads):
+    """threads are those of each process; 0 means not bounded, or not known."""
+    pipe.send(
+        {
+            "t": "bound",
+            "server": server,
+            "tls": tls,
+            "processes": processes,
+            "threads": threads,
+        }
+    )
+
+
 _taken_binds = {}  # descriptor -> _Bind
 
 
@@ -253,7 +267,7 @@ def _announce_listening(fd):
     if bind.flask is not None:
         urlmap.announce(bind.server.application)
     elif served.only_one() is not None:
-        urlmap.announce(served.only_one())
+        urlmap.announce(served.only_one(), True)
 
 
 # Servers that need more than bind()
@@ -273,7 +287,7 @@ def patch_gunicorn_sockets(module):
         fd = os.dup(settings.listener)
         _taken[settings.listener] = None  # fd is closed by gunicorn
         tls = bool(getattr(conf, "is_ssl", False))
-        pipe.send({"t": "bound", "server": "gunicorn", "tls": tls})
+        _tell_bound("gunicorn", tls, conf.workers, _gunicorn_threads(conf))
         return original(_WithoutAddress(conf), log, [fd])
 
     module.create_sockets = create_sockets
@@ -287,8 +301,15 @@ def _give_first(listeners, conf):
             _taken[settings.listener] = None
             _give(sock.fileno())
             tls = bool(getattr(conf, "is_ssl", False))
-            pipe.send({"t": "bound", "server": "gunicorn", "tls": tls})
+            _tell_bound("gunicorn", tls, conf.workers, _gunicorn_threads(conf))
             return
+
+
+def _gunicorn_threads(conf):
+    kind = str(getattr(conf, "worker_class_str", "sync"))
+    if kind in ("sync", "gthread"):
+        return conf.threads
+    return int(getattr(conf, "worker_connections", 0))
 
 
 class _WithoutAddress(object):

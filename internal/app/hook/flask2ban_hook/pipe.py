@@ -7,7 +7,7 @@ import os
 import select
 import sys
 
-from . import settings
+from . import board, settings
 
 LIMIT = 4096  # PIPE_BUF on Linux
 PATIENCE = 1.0  # seconds that a full pipe may hold a request up
@@ -55,16 +55,19 @@ def send(message):
     return write(encode(message))
 
 
-def hello():
+def hello(has_board):
     """Says that the hook runs here; no JSON module is needed for that."""
-    version = "%d.%d.%d" % sys.version_info[:3]
-    write(b'{"t":"hook","pid":%d,"python":"%s"}\n' % (os.getpid(), version.encode()))
+    line = b'{"t":"hook","pid":%d,"python":"%d.%d.%d","board":%s}\n'
+    board = b"true" if has_board else b"false"
+    write(line % ((os.getpid(),) + sys.version_info[:3] + (board,)))
 
 
 def begun(request_id):
-    """Says that the app begins to read a request."""
+    """Says that the app begins to read a request. It has been written when
+    this returns, so it outlives the process."""
     line = '{"t":"req","pid":%d,"id":"%s"}\n' % (os.getpid(), request_id)
-    return write(line.encode("ascii", "replace"))
+    if not write(line.encode("ascii", "replace")):
+        board.lose()
 
 
 def problem(where, error):

@@ -134,6 +134,7 @@ class Server(object):
         self.package = package
         self.application = None  # None where it can't be seen
         self.tls = False
+        self.threads = 0  # requests at one time; 0 where that isn't bounded
 
 
 def calling(frame):
@@ -150,6 +151,7 @@ def calling(frame):
         if package in SERVERS or _is_own_server(frame):
             server = server or Server(package)
             server.tls = server.tls or _has_tls(frame)
+            server.threads = server.threads or _threads(frame)
             if server.application is None:
                 server.application = _application(frame)
         frame = frame.f_back
@@ -185,6 +187,18 @@ def _has_tls(frame):
     return frame.f_locals.get("ssl_context") is not None or bool(
         getattr(owner, "ssl_enabled", False)
     )
+
+
+def _threads(frame):
+    """waitress has its number among its adjustments; Werkzeug's and wsgiref's
+    servers are single-threaded unless socketserver's mixin makes them not."""
+    adjustments = frame.f_locals.get("adj")
+    if adjustments is not None:
+        return int(getattr(adjustments, "threads", 0) or 0)
+    bases = {base.__name__ for base in type(frame.f_locals.get("self")).__mro__}
+    if "BaseServer" in bases and not bases & {"ThreadingMixIn", "ForkingMixIn"}:
+        return 1
+    return 0
 
 
 def main_globals():

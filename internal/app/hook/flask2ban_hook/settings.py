@@ -20,6 +20,7 @@ debugger = False
 inspect = False
 own_port = False  # the app keeps the port that it names
 unbound = False  # nobody has opened that yet; listener leads to flask2ban
+stacks_signal = 0  # makes a process write the stacks of its threads
 remove = ()  # environment variables that are ours
 pid = 0  # the process that the hook was started in
 
@@ -31,7 +32,10 @@ def read(where):
         return False
     values = dict(
         line.split("=", 1)
-        for line in os.pread(int(number), 65536, 0).decode("ascii").splitlines()
+        for line in os.pread(int(number), 65536, 0)
+        .rstrip(b"\0")  # what follows is the board's
+        .decode("ascii")
+        .splitlines()
     )
     # A wrapper may have closed our descriptors and opened its own.
     if os.fstat(int(values["listener"])).st_ino != int(values["listener_inode"]):
@@ -57,6 +61,7 @@ def _fill(values, number, where):
         inspect=values["inspect"] == "1",
         own_port=values["own_port"] == "1",
         unbound=values["unbound"] == "1",
+        stacks_signal=int(values["stacks_signal"]),
         remove=tuple(values["remove"].split()),
         pid=os.getpid(),
     )
@@ -67,8 +72,8 @@ def keep(inode):
     listening socket now."""
     known = globals()
     known.update(listener_inode=inode, unbound=False)
-    os.lseek(descriptor, 0, os.SEEK_END)
-    os.write(descriptor, b"listener_inode=%d\nunbound=0\n" % inode)
+    end = len(os.pread(descriptor, 65536, 0).rstrip(b"\0"))  # the board follows
+    os.pwrite(descriptor, b"listener_inode=%d\nunbound=0\n" % inode, end)
 
 
 def descriptors():

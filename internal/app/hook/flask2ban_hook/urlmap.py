@@ -11,6 +11,8 @@ changes = 0  # counts what was ever added to any url_map
 _reported_changes = -1
 _reports = 0
 announced = None  # the WSGI application reported last
+patched_call = None  # our Flask.__call__
+_behind = False  # whether something that we don't see called it
 
 
 def changed():
@@ -18,15 +20,18 @@ def changed():
     return changes != _reported_changes and _reports < REPORTS
 
 
-def announce(application):
-    """Reports the Flask app inside application."""
-    global _reported_changes, _reports, announced
+def announce(application, behind=False):
+    """Reports the Flask app inside application. behind says that there may be
+    more around it, before it in a request's way."""
+    global _reported_changes, _reports, announced, _behind
     found = served.look_inside(application)
     if found.flask is None:
         return
-    _reported_changes, announced = changes, application
+    _reported_changes, announced, _behind = changes, application, behind
     _reports += 1
-    pipe.send(_app(found))
+    message = _app(found)
+    message["direct"] = not behind and _is_direct(application, found.flask)
+    pipe.send(message)
     count = 0
     for rule in list(found.flask.url_map.iter_rules())[:RULES]:
         count += 1
@@ -36,7 +41,13 @@ def announce(application):
 
 def announce_again():
     if announced is not None:
-        announce(announced)
+        announce(announced, _behind)
+
+
+def _is_direct(application, flask):
+    """Whether nothing of the app's own runs before the hook sees a request, so
+    that what the hook has not seen did not begin."""
+    return application is flask and type(flask).__call__ is patched_call
 
 
 def _version(name):

@@ -2,7 +2,7 @@
 made of it, and lets the app see the client as if nothing stood between."""
 import traceback
 
-from . import drain, pipe, settings, urlmap
+from . import board, drain, pipe, settings, urlmap
 
 KEY = "flask2ban"  # in the WSGI environ, for Flask's request to find _Seen
 UNROUTED, FOUND, NOT_FOUND, NOT_ALLOWED, REDIRECT = "U", "F", "N", "M", "R"
@@ -15,12 +15,13 @@ _answers = {}  # (routing, rule, endpoint) -> header value
 class _Seen(object):
     """One forwarded request. Its repr says nothing: apps print environ."""
 
-    __slots__ = ("id", "request", "error")
+    __slots__ = ("id", "request", "error", "revoked")
 
     def __init__(self, request_id):
         self.id = request_id
         self.request = None  # Flask's, set when its context is made
         self.error = None
+        self.revoked = False  # flask2ban sends it again, so it must not run
 
     def __repr__(self):
         return "<flask2ban>"
@@ -83,12 +84,20 @@ def patch_flask(module):
             drain.end(work)
 
     flask.__call__ = __call__
+    urlmap.patched_call = __call__
     _patch_request_context(flask)
     _watch_exceptions(flask)
 
 
+PROBE = "probe"  # the id by which flask2ban asks whether anybody answers
+
+
 def _serve(original, app, environ, start_response, secret):
+    if secret.startswith(PROBE + " "):
+        return _refuse("204 No Content", start_response)
     seen = _begin(app, environ, secret)
+    if seen.revoked:
+        return _refuse("503 Service Unavailable", start_response)
 
     def start(status, headers, *rest):
         try:
@@ -105,20 +114,28 @@ def _serve(original, app, environ, start_response, secret):
         raise
 
 
+def _refuse(status, start_response):
+    """Answers without the app."""
+    start_response(status, [(settings.response_header, UNROUTED)])
+    return [b""]
+
+
 def _begin(app, environ, secret):
     """Reads the secret header: request id, client, scheme, host."""
     seen = _Seen("")
     try:
         seen.id, client, scheme, host = (secret.split(" ") + ["", "", ""])[:4]
-        pipe.begun(seen.id)
+        pipe.begun(seen.id)  # first, see board
+        seen.revoked = board.is_revoked(seen.id)
         environ[KEY] = seen
         if settings.proxy_fix and client:
             dress(environ, client, scheme, host)
         if urlmap.announced is None:
-            urlmap.announce(app)  # a server that we don't know began to serve
+            urlmap.announce(app, True)  # a server that we don't know began to serve
         elif urlmap.changed():
             urlmap.announce_again()
     except Exception as error:
+        board.lose()
         pipe.problem("begin", error)
     return seen
 

@@ -1,0 +1,118 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// errMayHaveBegun is why a request can't be sent again.
+var errMayHaveBegun = errors.New("the app may have begun to work on it")
+
+// Enter says that f is about to be sent to the app, and to which of its
+// instances: [Flight.Addr]. Leave must follow.
+func (a *App) Enter(f *Flight) {
+	if p := a.pick(); p != nil {
+		a.traffic.enter(f, p, time.Now())
+	}
+}
+
+// Leave says that nothing more of f's answer is awaited.
+func (a *App) Leave(f *Flight) {
+	if f.traffic != nil {
+		a.traffic.leave(f)
+	}
+}
+
+// pick is the place for the next request; nil once all is over.
+func (a *App) pick() *place {
+	places := a.history.accepting()
+	if len(places) == 1 {
+		return places[0]
+	}
+	return a.traffic.quietest(places)
+}
+
+// Again prepares f to be sent again, after its connection failed before an
+// answer: it waits for an instance and gives f another id and address. safe
+// says that the request may run twice (GET). For others there must be proof
+// that it did not begin: unsent, or the word of the hook in every process that
+// could have it, which is then forbidden to begin it. An error says why f must
+// not be sent again.
+func (a *App) Again(ctx context.Context, f *Flight, safe, unsent bool) error {
+	if f.traffic == nil || f.GivenUp() {
+		return errMayHaveBegun
+	}
+	a.traffic.blame(f)
+	if err := a.Wait(ctx); err != nil {
+		return err
+	}
+	if !safe && !unsent && !a.unread(ctx, f) {
+		return errMayHaveBegun
+	}
+	p := a.pick()
+	if p == nil {
+		return ErrStopped
+	}
+	a.traffic.again(f, nextID(f.ID), p, time.Now())
+	return nil
+}
+
+// unread says that f has not begun and never will. Whatever had its connection
+// has either ended, and all that it said has been heard, or is the place's
+// instance now, which is told not to begin it.
+func (a *App) unread(ctx context.Context, f *Flight) bool {
+	i := f.place.settled(ctx)
+	if i != nil && (!i.vouches() || !i.board.revoke(f.ID) || !i.words.drained() || !i.vouches()) {
+		return false
+	}
+	return f.place.blindTo.Load() < f.sentAt().UnixNano() && !a.traffic.hasBegun(f)
+}
+
+// settled waits until it is clear which instance the place has, and who has
+// its socket; nil is none.
+func (p *place) settled(ctx context.Context) *instance {
+	for !p.over.Load() {
+		launching, i := p.launching.Load(), p.current.Load()
+		if !launching && i != nil {
+			select {
+			case <-i.settled:
+				return i
+			default:
+			}
+		}
+		if !sleep(ctx, readyPoll/4) {
+			return i
+		}
+	}
+	return nil
+}
+
+func (f *Flight) sentAt() time.Time {
+	f.traffic.mu.Lock()
+	defer f.traffic.mu.Unlock()
+	return f.sent
+}
+
+// nextID names another try of the same request: "id.2".
+func nextID(id string) string {
+	name, try, _ := strings.Cut(id, ".")
+	n, err := strconv.Atoi(try)
+	if err != nil {
+		n = 1
+	}
+	return name + "." + strconv.Itoa(n+1)
+}
+
+// probeClient asks over a connection of its own.
+func probeClient(*place) *http.Client {
+	return &http.Client{
+		Timeout:       probeTime,
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}

@@ -1,0 +1,281 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/app/health"
+)
+
+// place is a listening socket with the instance behind it. The socket outlives
+// its instances, so connections wait while there is none. Several places are
+// several workers; a new version gets a new place, and the old one retires.
+type place struct {
+	app     *App
+	socket  *socket
+	current atomic.Pointer[instance] // nil between instances
+	// launching says that there may be processes before there is a current.
+	launching atomic.Bool
+	over      atomic.Bool   // keepAlive has ended
+	progress  atomic.Uint64 // see health.Sample
+	pace      pacing
+	window    health.Window // of current, and the baseline of all; of keepAlive
+
+	// trial places end with their first failure instead of trying again.
+	trial bool
+	ready chan struct{} // closed when an instance has served here
+	once  sync.Once
+	// retired is closed when no new request comes here.
+	retired chan struct{}
+	leave   sync.Once
+	ended   chan error // has one value when keepAlive is over
+
+	flights int    // guarded by traffic.mu
+	served  uint64 // guarded by traffic.mu; requests since the start
+
+	// blindTo is until when requests may have begun without our knowing, in
+	// nanoseconds since 1970.
+	blindTo atomic.Int64
+
+	state     State // guarded by history.mu
+	accepting bool  // guarded by history.mu
+}
+
+// newPlace opens a place; the first has the app's first socket, and all have
+// the operator's.
+func (a *App) newPlace(first bool) (*place, error) {
+	p := &place{
+		app: a, socket: a.socket,
+		ready: make(chan struct{}), retired: make(chan struct{}), ended: make(chan error, 1),
+		state: State{Name: Starting, Since: time.Now()},
+	}
+	if first || a.socket.shared {
+		return p, nil
+	}
+	var err error
+	p.socket, err = socketFor(Config{})
+	return p, err
+}
+
+// retire lets the place end as soon as its requests are done.
+func (p *place) retire() { p.leave.Do(func() { close(p.retired) }) }
+
+// close gives the socket up. The app's own goes with the app.
+func (p *place) close() {
+	if p.socket != p.app.socket {
+		p.socket.close()
+	}
+}
+
+// ending is how one instance ended.
+type ending struct {
+	exit     exit
+	err      error // the instance could not be started at all
+	ready    bool
+	bound    bool
+	healthy  time.Duration
+	reason   string
+	lastSaid []string
+	// event is what was found and done by the detector; zero mostly.
+	event Event
+	flew  int // requests that were here at the end
+	oom   bool
+}
+
+// keepAlive runs one instance after the other until ctx ends, the place
+// retires, or starting again makes no sense.
+func (p *place) keepAlive(ctx context.Context) (err error) {
+	defer func() {
+		p.over.Store(true)
+		p.app.history.forget(p)
+		p.close()
+		select {
+		case p.ended <- err:
+		default: // a trial has said why
+		}
+	}()
+	back := &backoff{random: rand.Float64}
+	for {
+		end := p.runOnce(ctx)
+		if ctx.Err() != nil || p.isRetired() {
+			return nil
+		}
+		if err := p.app.isFinal(end); err != nil && !p.trial {
+			return err
+		}
+		if p.trial && !end.ready {
+			p.ended <- errors.New(end.reason + outputOf(end.lastSaid))
+			return nil
+		}
+		p.trial = false
+		var wait time.Duration
+		if !p.app.servesItself(end) {
+			wait = p.afterFailure(end, back)
+		}
+		if !p.sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+func outputOf(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return "\n  " + strings.Join(lines, "\n  ")
+}
+
+func (p *place) isRetired() bool {
+	select {
+	case <-p.retired:
+		return true
+	default:
+		return false
+	}
+}
+
+// sleep reports whether to go on after d.
+func (p *place) sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-p.retired:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// runOnce runs one instance to its end.
+func (p *place) runOnce(ctx context.Context) ending {
+	killed := oomKills()
+	p.launching.Store(true)
+	i, err := p.launch()
+	p.current.Store(i)
+	p.launching.Store(false)
+	if err != nil {
+		return ending{err: err, reason: err.Error()}
+	}
+	p.change(func(s *State) { s.PID = i.pid })
+	end := p.attend(ctx, i)
+	end.flew = p.app.traffic.at(p)
+	i.finish(end.exit)
+	end.bound = i.wasBound.Load()
+	end.lastSaid = i.errors.last()
+	end.oom = end.exit.status.Signaled() && oomKills() > killed
+	if !i.vouches() {
+		p.blind()
+	}
+	p.current.Store(nil)
+	i.board.close()
+	if end.reason == "" {
+		end.reason = p.app.explain(end)
+	}
+	if !end.blames() {
+		p.app.traffic.pardon(i)
+	}
+	return end
+}
+
+// blind says that up to now requests may have begun here without our knowing.
+func (p *place) blind() { p.blindTo.Store(time.Now().UnixNano()) }
+
+// attend watches an instance until its first process has ended.
+func (p *place) attend(ctx context.Context, i *instance) ending {
+	starting, cancel := context.WithTimeout(ctx, p.app.config.StartTimeout)
+	defer cancel()
+	ready := make(chan error, 1)
+	go func() { ready <- i.awaitReady(starting) }()
+	select {
+	case e := <-i.exited:
+		cancel()
+		<-ready
+		return ending{exit: e}
+	case err := <-ready:
+		if err != nil {
+			return p.notReady(ctx, i, err)
+		}
+	}
+	close(i.settled)
+	return p.whileReady(ctx, i)
+}
+
+// notReady ends an instance that takes too long, or because we are to end.
+func (p *place) notReady(ctx context.Context, i *instance, err error) ending {
+	if ctx.Err() != nil {
+		p.change(func(s *State) { s.Name, s.Reason = Stopping, "flask2ban ends" })
+		return ending{exit: i.stop(p.app.config.StopTimeout)}
+	}
+	reason := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		reason = fmt.Sprintf("it did not serve within %s%s", p.app.config.StartTimeout, i.listensElsewhere())
+	}
+	return ending{exit: i.stop(orphanGrace), reason: reason}
+}
+
+// whileReady looks after an instance that serves.
+func (p *place) whileReady(ctx context.Context, i *instance) ending {
+	since := time.Now()
+	p.nowReady(i, since)
+	m := newMonitor(p, i)
+	defer m.close()
+	tick := time.NewTicker(health.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case e := <-i.exited:
+			return ending{exit: e, ready: true, healthy: time.Since(since)}
+		case <-ctx.Done():
+			p.change(func(s *State) { s.Name, s.Reason = Stopping, "flask2ban ends" })
+			return ending{exit: i.stop(p.app.config.StopTimeout), ready: true, healthy: time.Since(since)}
+		case <-p.retired:
+			return p.drain(ctx, i)
+		case now := <-tick.C:
+			if end, over := m.act(ctx, m.look(now)); over {
+				end.ready, end.healthy = true, time.Since(since)
+				return end
+			}
+		}
+	}
+}
+
+func (p *place) nowReady(i *instance, since time.Time) {
+	p.change(func(s *State) {
+		s.Name, s.Reason, s.Output = Ready, "", nil
+		if s.Launcher == "" {
+			s.Launcher = "variables"
+		}
+	})
+	p.once.Do(func() { close(p.ready) })
+	p.app.note(Event{Kind: Served, Seen: "the app serves",
+		Done: fmt.Sprintf("ready %s after its start", since.Sub(i.started).Round(time.Millisecond))})
+}
+
+// drain ends an instance that another has taken over from: first the requests
+// that it has, then SIGTERM.
+func (p *place) drain(ctx context.Context, i *instance) ending {
+	p.change(func(s *State) { s.Name, s.Reason = Stopping, "another instance has taken over" })
+	ctx, cancel := context.WithTimeout(ctx, p.app.config.StopTimeout)
+	defer cancel()
+	for p.app.traffic.at(p) > 0 {
+		select {
+		case e := <-i.exited:
+			return ending{exit: e}
+		default:
+		}
+		if !sleep(ctx, readyPoll) {
+			break
+		}
+	}
+	return ending{exit: i.stop(p.app.config.StopTimeout)}
+}
+
+func (p *place) change(change func(*State)) { p.app.change(p, change) }

@@ -1,0 +1,316 @@
+package app
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/app/health"
+)
+
+// Flight is one request on its way through the app: what the health of the
+// app is judged by, and what proves whether it may be sent again. The zero
+// value with the first fields set is ready for [App.Enter]; all methods do
+// nothing on one that did not enter. It must not be copied.
+type Flight struct {
+	// ID is the [Forwarded.ID]. [App.Again] changes it.
+	ID string
+	// Method and Route say what is asked for; Route is a rule's pattern,
+	// never a path.
+	Method, Route string
+	// Streams says that the answer may take any time: events, WebSockets.
+	Streams bool
+
+	traffic    *traffic
+	place      *place
+	prev, next *Flight
+
+	// Guarded by traffic.mu.
+	sent, begun, answered time.Time
+	client                time.Time // since when it waits for its client
+	pid                   int
+	by                    *instance // who has begun to read it
+	conn                  net.Conn
+	deaths                int
+	blamed                *instance // for the last of deaths
+
+	gaveUp atomic.Bool
+}
+
+// usualDecay makes an app forget a slow time after some hundred quick ones.
+const usualDecay = 0.999
+
+// maxUsual bounds the routes whose usual time is kept; they are patterns of
+// the app's own.
+const maxUsual = 4096
+
+// traffic is all flights.
+type traffic struct {
+	mu          sync.Mutex
+	first, last *Flight // in the order of sending
+	byID        map[string]*Flight
+	usual       map[string]time.Duration
+	requests    uint64
+}
+
+func newTraffic() *traffic {
+	return &traffic{byID: map[string]*Flight{}, usual: map[string]time.Duration{}}
+}
+
+// enter notes that f is being sent to p.
+func (t *traffic) enter(f *Flight, p *place, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.traffic, f.place, f.sent = t, p, now
+	f.prev = t.last
+	if t.last != nil {
+		t.last.next = f
+	} else {
+		t.first = f
+	}
+	t.last = f
+	t.byID[f.ID] = f
+	p.flights++
+	p.served++
+	t.requests++
+}
+
+// leave notes that f has its answer, or never will.
+func (t *traffic) leave(f *Flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.prev != nil {
+		f.prev.next = f.next
+	} else {
+		t.first = f.next
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	} else {
+		t.last = f.prev
+	}
+	delete(t.byID, f.ID)
+	f.conn, f.traffic = nil, nil
+	f.place.flights--
+	f.place.progress.Add(1)
+}
+
+// again moves f to another place under another id, for a second try.
+func (t *traffic) again(f *Flight, id string, p *place, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byID, f.ID)
+	f.place.flights--
+	f.ID, f.place = id, p
+	f.sent, f.begun, f.pid, f.conn, f.client = now, time.Time{}, 0, nil, time.Time{}
+	t.byID[id] = f
+	p.flights++
+}
+
+// begins notes that a process has announced a request.
+func (t *traffic) begins(id string, pid int, by *instance, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.byID[id]; f != nil {
+		f.begun, f.pid, f.by = now, pid, by
+	}
+}
+
+// blame counts a death of the process that had f, unless that was somebody
+// else's doing.
+func (t *traffic) blame(f *Flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.begun.IsZero() || f.by.pardoned {
+		return
+	}
+	f.deaths, f.blamed = f.deaths+1, f.by
+}
+
+// pardon takes the blame for an instance's end off the requests that it had:
+// somebody killed it.
+func (t *traffic) pardon(i *instance) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i.pardoned = true
+	for f := t.first; f != nil; f = f.next {
+		if f.blamed == i {
+			f.deaths, f.blamed = f.deaths-1, nil
+		}
+	}
+}
+
+func (t *traffic) hasBegun(f *Flight) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !f.begun.IsZero()
+}
+
+// at counts the flights at a place.
+func (t *traffic) at(p *place) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return p.flights
+}
+
+// served counts the requests that a place has had.
+func (t *traffic) served(p *place) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return p.served
+}
+
+// quietest picks of places the one with the fewest flights.
+func (t *traffic) quietest(places []*place) *place {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var best *place
+	for _, p := range places {
+		if best == nil || p.flights < best.flights {
+			best = p
+		}
+	}
+	return best
+}
+
+// look fills in what a sample says of the requests at p. announced means that
+// the app announces each request as it begins to read it.
+func (t *traffic) look(s *health.Sample, p *place, announced bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for f := t.first; f != nil; f = f.next {
+		if f.place != p || !f.answered.IsZero() || f.Streams || f.gaveUp.Load() {
+			continue
+		}
+		since := f.begun
+		if since.IsZero() && announced {
+			s.Queue++
+			s.Waited = max(s.Waited, s.At.Sub(f.sent))
+			continue
+		}
+		if since.IsZero() {
+			since = f.sent
+		}
+		if f.client.IsZero() {
+			s.Running = append(s.Running, health.Request{Method: f.Method, Route: f.Route, Age: s.At.Sub(since), Usual: t.usual[f.Route], PID: f.pid})
+		}
+	}
+	s.Progress = p.progress.Load()
+}
+
+// giveUp breaks the connections of requests at p that the app has had for
+// longer than limit, and returns how many.
+func (t *traffic) giveUp(p *place, limit time.Duration, now time.Time) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for f := t.first; f != nil; f = f.next {
+		since := f.begun
+		if since.IsZero() {
+			since = f.sent
+		}
+		if f.place != p || !f.answered.IsZero() || f.Streams || !f.client.IsZero() || f.conn == nil || now.Sub(since) < limit {
+			continue
+		}
+		if f.gaveUp.CompareAndSwap(false, true) {
+			f.conn.SetDeadline(time.Unix(1, 0))
+			n++
+		}
+	}
+	return n
+}
+
+// learn takes the time that a route's request took.
+func (t *traffic) learn(f *Flight, now time.Time) {
+	since := f.begun
+	if since.IsZero() {
+		since = f.sent
+	}
+	took := now.Sub(since)
+	if old, known := t.usual[f.Route]; known || len(t.usual) < maxUsual {
+		t.usual[f.Route] = max(took, time.Duration(float64(old)*usualDecay))
+	}
+	f.place.pace.add(now.Sub(f.sent))
+}
+
+// Addr is where to send it, as "127.0.0.1:port"; empty outside an app of ours.
+func (f *Flight) Addr() string {
+	if f.traffic == nil {
+		return ""
+	}
+	return f.place.socket.address().String()
+}
+
+// Moved says that bytes went to or came from the app.
+func (f *Flight) Moved() {
+	if f.traffic != nil {
+		f.place.progress.Add(1)
+	}
+}
+
+// Answered says that the answer has begun: what comes from now on may take any
+// time.
+func (f *Flight) Answered() {
+	t := f.traffic
+	if t == nil {
+		return
+	}
+	f.place.progress.Add(1)
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.answered.IsZero() {
+		f.answered = now
+		t.learn(f, now)
+	}
+}
+
+// AwaitsClient says whether it now waits for its client, as for the rest of an
+// upload: that time is not the app's.
+func (f *Flight) AwaitsClient(yes bool) {
+	t := f.traffic
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case yes:
+		f.client = time.Now()
+	case !f.client.IsZero():
+		// The app's time begins anew: how much of it had passed counts less
+		// than never to blame it for a slow client.
+		f.client, f.sent = time.Time{}, time.Now()
+		if !f.begun.IsZero() {
+			f.begun = f.sent
+		}
+	}
+}
+
+// On names the connection to the app, which is broken where the app takes
+// longer than [Config.AnswerTimeout].
+func (f *Flight) On(c net.Conn) {
+	t := f.traffic
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.conn = c
+}
+
+// GivenUp says that the app took too long and was not waited for.
+func (f *Flight) GivenUp() bool { return f.gaveUp.Load() }
+
+// Deaths counts the processes that died of themselves while they had this
+// request.
+func (f *Flight) Deaths() int {
+	t := f.traffic
+	if t == nil {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.deaths
+}
