@@ -164,9 +164,8 @@ func (s *service) announce() {
 
 // observer hears what the app does.
 type observer struct {
-	service  *service
-	restarts int
-	teller   appTeller
+	service *service
+	teller  appTeller
 }
 
 var _ app.Observer = (*observer)(nil)
@@ -188,11 +187,15 @@ func (o *observer) Exception(e app.Exception) {
 		"type", e.Type, "message", e.Message, "method", e.Method, "path", e.Path, "route", e.Route, "id", e.RequestID)
 }
 
+// Event implements app.Observer.
+func (o *observer) Event(e app.Event) {
+	if e.Restart {
+		o.service.metrics.Restarted(string(e.Kind))
+	}
+}
+
 // State implements app.Observer.
 func (o *observer) State(st app.State) {
-	for ; o.restarts < st.Restarts; o.restarts++ {
-		o.service.metrics.Restarted("crash")
-	}
 	o.teller.tell(o.service.notify, st)
 	o.service.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
 }
