@@ -376,8 +376,7 @@ func TestSocketKeepsItsQueue(t *testing.T) {
 	if n, err := s.queued(); n != 0 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
-	a := &App{socket: s}
-	i := &instance{app: a}
+	i := &instance{place: &place{socket: s}}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := i.awaitAccept(ctx); err != context.DeadlineExceeded {
