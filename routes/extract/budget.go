@@ -22,6 +22,7 @@ type budget struct {
 	// statement, and idleTotal all of them.
 	idle      map[*python.Stmt]int
 	idleTotal int
+	inIdle    int // idle calls under way
 	speaks    map[*module]bool
 }
 
@@ -85,12 +86,13 @@ func (in *interp) atMost(n int, body func()) bool {
 }
 
 // apart runs the body of a module, which is not the work of the call that
-// happened to import it.
+// happened to import it, or of a function that an idle one calls.
 func (in *interp) apart(body func()) (cut bool) {
-	steps, limit := in.steps, in.limit
+	steps, limit, idle := in.steps, in.limit, in.inIdle
+	in.inIdle = 0
 	in.limit = in.steps + in.whole - in.total
 	cut = in.share(body)
-	if !in.spent {
+	if in.inIdle = idle; !in.spent {
 		in.steps, in.limit = steps, limit
 	}
 	return cut
@@ -118,7 +120,10 @@ func (in *interp) runIdle(f *function, fr *frame, body func()) {
 		fr.results = []value{tooMany(f)}
 		return
 	}
-	if in.atMost(idleCall, body) {
+	in.inIdle++
+	cut := in.atMost(idleCall, body)
+	in.inIdle--
+	if cut {
 		fr.results = append(fr.results, tooMany(f))
 	}
 	if in.underWay(f) == 0 {

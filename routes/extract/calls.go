@@ -183,7 +183,7 @@ func (in *interp) callFunction(f *function, c *call) value {
 	switch {
 	case in.isIdle(f, c):
 		in.runIdle(f, fr, run)
-	case in.share(run):
+	case in.inIdle > 0 && in.apart(run), in.inIdle == 0 && in.share(run):
 		in.tooLong(f, c)
 	}
 	if f.generator {

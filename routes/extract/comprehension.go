@@ -51,7 +51,23 @@ func (in *interp) generate(gens []ast.Comprehension, emit func()) bool {
 			open = true
 		}
 	}
+	if open {
+		in.generateMore(g, gens[1:], emit)
+	}
 	return open
+}
+
+// generateMore runs emit for one element that is not known, for what it says of
+// all: that a rule begins with /plugin/, or that each is a call of the app's.
+func (in *interp) generateMore(g ast.Comprehension, rest []ast.Comprehension, emit func()) {
+	o := in.branch(func() flow {
+		in.bind(g.Target, unknownf("a loop over a value that is not known"))
+		if in.passes(g.Ifs) != no {
+			in.generate(rest, emit)
+		}
+		return flowNext
+	})
+	in.merge(in.frame().vars, []outcome{o, {}})
 }
 
 func (in *interp) passes(tests []ast.Expr) tristate {

@@ -49,6 +49,7 @@ func (s *setupState) addRule(in *interp, r *urlRule) {
 }
 
 func (s *setupState) addOpening(o opening) {
+	o.at.uncalled = o.at.uncalled || s.reg.at.uncalled
 	if s.prefix.open {
 		o.prefix = s.prefix.text
 	} else {

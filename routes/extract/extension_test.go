@@ -127,6 +127,58 @@ def hook(something):
 	}
 }
 
+// What a method that nobody calls in sight imports, hands on and puts below a
+// prefix is read; what it would register anywhere is a finding.
+func TestServersThatStartLater(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte(`
+-- server.py --
+import functools
+from flask import Flask
+app = Flask(__name__, static_folder=None)
+class Server:
+    def run(self, plugins, anything):
+        import views
+        from parts.api import api
+        calls = [functools.partial(app.register_blueprint, api, url_prefix="/api")]
+        def put(blueprint, prefix):
+            app.register_blueprint(blueprint, url_prefix=prefix)
+        calls += [functools.partial(put, p.blueprint, "/plugin/" + p.name) for p in plugins]
+        for c in calls:
+            c()
+        app.register_blueprint(anything)
+-- views.py --
+from server import app
+@app.route("/")
+def index(): pass
+-- parts/__init__.py --
+-- parts/api.py --
+from flask import Blueprint
+api = Blueprint("api", __name__)
+@api.route("/jobs")
+def jobs(): pass
+`)))
+	p := readIn(t, dir, "server:app", Options{})
+	if diff := cmp.Diff([]string{"/", "/api/jobs"}, rulesOf(p)); diff != "" {
+		t.Error(diff)
+	}
+	for _, u := range p.Unresolved {
+		if u.Prefix != "/plugin" {
+			t.Errorf("open at %+v", u)
+		}
+	}
+	if len(p.Unresolved) == 0 {
+		t.Error("nothing is open below /plugin")
+	}
+	found := false
+	for _, l := range p.Lint {
+		found = found || l.Check == "uncalled" && l.Line == 14
+	}
+	if !found {
+		t.Errorf("no finding of what is registered anywhere: %+v", p.Lint)
+	}
+}
+
 // An entry that is set only while the program runs says nothing of what the app
 // will have.
 func TestEntryThatIsNoApp(t *testing.T) {

@@ -239,7 +239,7 @@ func (in *interp) runModule(m *module) {
 	cut := in.apart(func() { in.enter(&frame{module: m, vars: m.vars}, func() flow { return in.execAll(m.tree.Body) }) })
 	in.journals, in.uncertain = journals, uncertain
 	if cut && in.speaksOfRoutes(m) {
-		in.stray.addOpening(opening{position{m.rel, 1}, "", "the module takes too many steps to follow"})
+		in.stray.addOpening(opening{position{file: m.rel, line: 1}, "", "the module takes too many steps to follow"})
 	}
 }
 

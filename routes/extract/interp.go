@@ -23,8 +23,10 @@ type interp struct {
 	// softly counts the branches under way that only another deployment takes.
 	softly int
 
-	script string // the entry's file, which is __main__ too
-	depth  int    // of expressions
+	// uncalled says that functions run which nothing in sight calls.
+	uncalled bool
+	script   string // the entry's file, which is __main__ too
+	depth    int    // of expressions
 	budget
 
 	markers                                              map[string]func(*interp, *ast.Call) value
@@ -63,6 +65,8 @@ type frame struct {
 type position struct {
 	file string
 	line int
+	// uncalled says that nothing in sight calls what registers there.
+	uncalled bool
 }
 
 func (in *interp) frame() *frame {
@@ -81,12 +85,12 @@ func (in *interp) here() position {
 			return *f.at
 		}
 		if f.module != nil && !f.module.model && !f.module.foreign {
-			return position{f.module.rel, f.line}
+			return position{file: f.module.rel, line: f.line, uncalled: in.uncalled}
 		}
 	}
 	for i := len(in.frames) - 1; i >= 0; i-- {
 		if f := in.frames[i]; f.module != nil && !f.module.model {
-			return position{f.module.rel, f.line}
+			return position{file: f.module.rel, line: f.line, uncalled: in.uncalled}
 		}
 	}
 	return position{}

@@ -203,7 +203,7 @@ type moduleProblem struct {
 // registers on.
 func (in *interp) settleProblems() {
 	for _, mp := range in.problems {
-		at := position{mp.m.rel, mp.p.Line}
+		at := position{file: mp.m.rel, line: mp.p.Line}
 		reason := fmt.Sprintf("a part of the file could not be read: %s", mp.p.Reason)
 		found := false
 		for _, name := range mp.m.vars.order {

@@ -12,7 +12,7 @@ func (in *interp) project(e Entry) *routes.Project {
 	found := in.guarded(func() value { return in.runEntry(e) })
 	w := &mounted{in: in, seen: map[any]bool{}}
 	if !w.find(found, "", 0) && w.find(in.ownApps(), "", 0) && e.Object != "" {
-		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "%s is no Flask app as far as can be seen; the apps that are made elsewhere are listed", e.Object)
+		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "%s is no Flask app as far as can be seen; the apps that are made elsewhere are listed", e.Object)
 	}
 	var main *app
 	if len(w.apps) == 0 {
@@ -35,7 +35,7 @@ func (in *interp) project(e Entry) *routes.Project {
 	if main == nil {
 		w.apps = append(w.apps, mount{in.stray, ""})
 	}
-	p := &routes.Project{App: e.App, Lint: in.lint, Routes: []routes.Route{}}
+	p := &routes.Project{App: e.App, Routes: []routes.Route{}}
 	for _, m := range w.apps {
 		in.write(p, m)
 	}
@@ -85,6 +85,10 @@ func (in *interp) write(p *routes.Project, m mount) {
 		p.Routes = append(p.Routes, in.route(m, r))
 	}
 	for _, o := range m.app.opened {
+		if o.at.uncalled && literalPrefix(m.prefix+o.prefix) == "/" {
+			in.find(o.at, "uncalled", "nothing in what was read calls this; if something does, it registers more: %s", o.reason)
+			continue
+		}
 		in.open(o.at, m.prefix+o.prefix, "%s", o.reason)
 	}
 }
@@ -98,16 +102,16 @@ func (in *interp) route(m mount, r *urlRule) routes.Route {
 
 func (in *interp) conclude(p *routes.Project, e Entry, main *app) {
 	if main == nil {
-		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "no Flask app was found from here; name it as module:object")
+		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "no Flask app was found from here; name it as module:object")
 	}
 	if in.exhausted {
-		in.open(position{in.loader.relative(place{file: e.File}), 1}, "/", "the app takes too many steps, or too much time, to follow")
+		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "the app takes too many steps, or too much time, to follow")
 	}
 	p.Options = routes.Options{StrictSlashes: true, MergeSlashes: true, Werkzeug: in.opts.Werkzeug, Prefix: in.opts.Prefix}
 	if main != nil {
 		in.mapOptions(p, main)
 	}
-	p.Unresolved = narrowed(in.unresolved)
+	p.Unresolved, p.Lint = narrowed(in.unresolved), in.lint
 	p.Complete = len(p.Unresolved) == 0
 	p.Routes = distinct(p.Routes)
 	for i := range p.Routes {

@@ -2,10 +2,9 @@ package extract
 
 import (
 	"os"
+	"regexp"
 	"sort"
 	"strings"
-
-	"github.com/go-python/gpython/ast"
 
 	"github.com/flask2ban/flask2ban/routes/python"
 )
@@ -18,14 +17,13 @@ type definition struct {
 
 // unreached runs the functions that register by their own text and that nothing
 // in sight called: a server object's run method, a hook that a framework calls.
-// What they register with certainty is allowed rather than forgotten; what they
-// leave open says nothing, since most of them are never called at all.
+// What they register with certainty is allowed rather than forgotten, and what
+// they leave open below a prefix. What they would open everywhere says nothing:
+// most of them are never called at all.
 func (in *interp) unreached() {
-	keep := *in.stray
-	opened := make([]int, len(in.apps))
-	for i, a := range in.apps {
-		opened[i] = len(a.opened)
-	}
+	in.deferredImports()
+	in.uncalled = true
+	defer func() { in.uncalled = false }()
 	for _, d := range in.definitions() {
 		if in.ran[stmtOf(d.fn.body)] {
 			continue
@@ -39,11 +37,52 @@ func (in *interp) unreached() {
 			return flowNext
 		})
 	}
-	in.stray.opened = keep.opened
-	for i, a := range in.apps {
-		if i < len(opened) {
-			a.opened = a.opened[:opened[i]]
+}
+
+// innerImport is an import statement inside a function or a branch.
+var innerImport = regexp.MustCompile(`(?m)^[ \t]+(?:from[ \t]+([.\w]+)[ \t]+import\b|import[ \t]+([.\w]+))`)
+
+// deferredImports loads the modules that only a function which nothing in sight
+// called would import, where they speak of routes: the views of a server that
+// its run method brings in.
+func (in *interp) deferredImports() {
+	done := map[*module]bool{}
+	for round := 0; round < maxDeferred; round++ {
+		before := len(done)
+		for _, k := range sortedModules(in.loader.modules) {
+			m := in.loader.modules[k]
+			if done[m] || m.model || m.foreign || m.file == "" || !in.speaksOfRoutes(m) {
+				continue
+			}
+			done[m] = true
+			in.importsInside(m)
 		}
+		if len(done) == before {
+			return
+		}
+	}
+}
+
+// maxDeferred bounds how far imports inside functions are followed.
+const maxDeferred = 8
+
+func (in *interp) importsInside(m *module) {
+	src, err := os.ReadFile(m.file)
+	if err != nil {
+		return
+	}
+	for _, match := range innerImport.FindAllSubmatch(src, -1) {
+		name := string(match[1]) + string(match[2])
+		rest := strings.TrimLeft(name, ".")
+		in.enter(&frame{module: m, vars: newScope(nil)}, func() flow {
+			if level := len(name) - len(rest); level > 0 {
+				rest = in.relative(level, rest)
+			}
+			if at, ok := in.loader.locate(beforeByte(rest, '.'), m); ok && !at.foreign {
+				in.importModule(rest)
+			}
+			return flowNext
+		})
 	}
 }
 
@@ -68,7 +107,7 @@ func (in *interp) definitions() []definition {
 }
 
 // registeringLines are the lines of a file on which a method of [registering] is
-// called: parsing every function to find out would cost seconds.
+// named: parsing every function to find out would cost seconds.
 func registeringLines(file string) []int {
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -78,8 +117,8 @@ func registeringLines(file string) []int {
 	for i, line := range strings.Split(string(src), "\n") {
 		_, after, ok := strings.Cut(line, ".")
 		for ok {
-			name, _, called := strings.Cut(after, "(")
-			if called && registering[strings.TrimSpace(name)] {
+			name := after[:len(after)-len(strings.TrimLeftFunc(after, isWordRune))]
+			if registering[name] {
 				out = append(out, i+1)
 				break
 			}
@@ -122,7 +161,7 @@ func definitionsIn(s *scope, m *module, self *class, lines []int, out []definiti
 		seen[name] = true
 		switch v := s.names[name].(type) {
 		case *function:
-			if v.module == m && spans(v.body, lines) && registers(v.body, 0) {
+			if v.module == m && spans(v.body, lines) {
 				out = append(out, definition{v, self})
 			}
 		case *class:
@@ -132,31 +171,4 @@ func definitionsIn(s *scope, m *module, self *class, lines []int, out []definiti
 		}
 	}
 	return out
-}
-
-// registers says that a suite has a call that registers, nested suites included
-// but no nested definitions.
-func registers(body []*python.Stmt, depth int) bool {
-	for _, s := range body {
-		s.Parse()
-		for _, d := range s.Decorators {
-			if c, ok := d.Expr.(*ast.Call); ok && registersCall(c) {
-				return true
-			}
-		}
-		if e, ok := s.Node.(*ast.ExprStmt); ok {
-			if c, ok := e.Value.(*ast.Call); ok && registersCall(c) {
-				return true
-			}
-		}
-		if depth < 20 && s.Keyword != "def" && s.Keyword != "class" && (registers(s.Body, depth+1) || registers(s.Clauses, depth+1)) {
-			return true
-		}
-	}
-	return false
-}
-
-func registersCall(c *ast.Call) bool {
-	a, ok := c.Func.(*ast.Attribute)
-	return ok && registering[string(a.Attr)]
 }
