@@ -74,7 +74,7 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	allowed := map[string]bool{"golang.org/x/time/rate": true}
-	for _, name := range strings.Fields("bytes cmp context encoding/binary encoding/json errors fmt hash/fnv hash/maphash math math/bits math/rand/v2 net/netip slices strings sync sync/atomic time unsafe") {
+	for _, name := range strings.Fields("bytes cmp container/heap context encoding/binary encoding/json errors fmt hash/fnv hash/maphash math math/bits math/rand/v2 net/netip slices strings sync sync/atomic time unsafe") {
 		allowed[name] = true
 	}
 	for _, name := range strings.Fields(string(out)) {

@@ -29,6 +29,8 @@ type Record struct {
 	Evidence []Piece    `json:"evidence,omitempty"`
 	Spent    []Piece    `json:"spent,omitempty"`
 	More     []Overflow `json:"more,omitempty"`
+	// Counts is what rules have counted.
+	Counts []Counts `json:"counts,omitempty"`
 	// Others is what other engines with the same store have counted; only a
 	// Shared one fills it in, and Save ignores it.
 	Others Share `json:"others,omitzero"`
@@ -49,7 +51,10 @@ type Record struct {
 }
 
 // Empty says that nothing is left to keep of the client.
-func (r Record) Empty() bool { return r.Ban == nil && len(r.Evidence) == 0 && len(r.More) == 0 }
+func (r Record) Empty() bool { return r.Ban == nil && r.uncharged() && len(r.Counts) == 0 }
+
+// uncharged says that there is no evidence.
+func (r *Record) uncharged() bool { return len(r.Evidence) == 0 && len(r.More) == 0 }
 
 // record is the state of an entry with a dossier as it is saved.
 func (e *entry) record(p *policy) Record {
@@ -109,6 +114,10 @@ func (e *Engine) restore(p *policy, r Record) {
 	if r.Ban != nil && p.hasSiblings(k, r.Ban) {
 		e.families.note(r.Ban.Since, k, r.Ban.Until)
 	}
+	e.states.restore(r.Last, p.rules, k, r.Counts, r.Others.Counts)
+	if r.Ban == nil && r.uncharged() && r.Others.uncharged() {
+		return
+	}
 	newcomer := tierEvidence
 	if r.Ban != nil {
 		newcomer = tierBanned | rank(uint32(r.Ban.Until.Unix()))
@@ -152,11 +161,11 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 		s.mu.Lock()
 		for k := range s.urgent {
 			waiting = append(waiting, pending{key: k, urgent: true, word: s.word[k]})
-			records = append(records, s.record(p, k))
+			records = append(records, e.record(p, s, k))
 			delete(s.lazy, k)
 		}
 		for k := range s.lazy {
-			lazy, scores = append(lazy, pending{key: k}), append(scores, s.record(p, k))
+			lazy, scores = append(lazy, pending{key: k}), append(scores, e.record(p, s, k))
 		}
 		clear(s.urgent)
 		clear(s.lazy)
@@ -165,14 +174,25 @@ func (e *Engine) collect() (waiting []pending, records []Record) {
 	return append(waiting, lazy...), append(records, scores...)
 }
 
-func (s *shard) record(p *policy, k key) Record {
-	if e := s.table.find(k, s.table.seed.hash(k)); e != nil && e.dossier != nil {
-		e.dossier.saved = true
-		r := e.record(p)
-		r.Forgotten = r.Empty() && s.word[k] == 0
-		return r
+// record is what is to be saved of a client. Its shard is locked.
+func (e *Engine) record(p *policy, s *shard, k key) Record {
+	r := Record{Client: k.prefix()}
+	if entry := s.table.find(k, s.table.seed.hash(k)); entry != nil && entry.dossier != nil {
+		entry.dossier.saved = true
+		r = entry.record(p)
 	}
-	return Record{Client: k.prefix(), Forgotten: s.word[k] == 0}
+	counts, expires := e.states.counts(p.rules, k)
+	r.Counts, r.Expires = counts, later(r.Expires, expires)
+	r.Last = later(r.Last, lastTick(counts))
+	r.Forgotten = r.Empty() && s.word[k] == 0
+	return r
+}
+
+func lastTick(all []Counts) (last time.Time) {
+	for _, c := range all {
+		last = later(last, c.Ticks[len(c.Ticks)-1].At)
+	}
+	return last
 }
 
 func (n *networks) collect() (waiting []pending, records []Record) {

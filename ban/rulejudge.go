@@ -186,7 +186,11 @@ func (e *Engine) observeByRules(now time.Time, p *policy, q *query, o *Observati
 // match notes a match of a rule that counts, and takes its measure when there
 // were enough.
 func (e *Engine) match(now time.Time, p *policy, r *rule, k key, o *Observation, out *Outcome) {
-	if !e.reached(now, p, r, k, o.pending) {
+	reached := e.reached(now, p, r, k, o.pending)
+	if r.MaxRetry > 1 {
+		e.shareCount(k)
+	}
+	if !reached {
 		return
 	}
 	if r.Measure != Block {
@@ -242,9 +246,9 @@ func (e *Engine) reached(now time.Time, p *policy, r *rule, k key, pending bool)
 		return false
 	case r.Observe:
 		st.enforce(now.Add(r.length(p)), r.ruleRecord)
-		st.matches = nil
+		st.matches, st.others = nil, nil
 	default:
-		st.matches = nil
+		st.matches, st.others = nil, nil
 	}
 	return true
 }

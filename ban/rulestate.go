@@ -38,6 +38,8 @@ type state struct {
 	limiter, connecting *rate.Limiter
 	inFlight, open      int
 	matches             []tick
+	// others are the matches that other engines with the same store have seen.
+	others []tick
 	// until is to when the measure is in force for what the client did.
 	until time.Time
 	// refusals are those of a block without end.
@@ -154,7 +156,7 @@ func (t *states) forget(id stateKey) {
 	switch {
 	case st == nil:
 	case st.busy():
-		st.matches, st.until, st.refusals = nil, time.Time{}, 0
+		st.matches, st.others, st.until, st.refusals = nil, nil, time.Time{}, 0
 		st.unmark()
 	default:
 		s.remove(st)
@@ -192,9 +194,11 @@ func (st *state) forget(now time.Time, findtime time.Duration) {
 
 func (st *state) sum(now time.Time, findtime time.Duration) int {
 	n := 0
-	for _, m := range st.matches {
-		if !past(m.at, now, findtime) {
-			n += m.n
+	for _, seen := range [...][]tick{st.matches, st.others} {
+		for _, m := range seen {
+			if !past(m.at, now, findtime) {
+				n += m.n
+			}
 		}
 	}
 	return n

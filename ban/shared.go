@@ -42,10 +42,15 @@ var ErrAway = errors.New("the shared store is away")
 type Share struct {
 	Evidence []Piece    `json:"evidence,omitempty"`
 	More     []Overflow `json:"more,omitempty"`
+	// Counts is what their rules have counted; a rule can be there several times.
+	Counts []Counts `json:"counts,omitempty"`
 }
 
-// Empty says that there is none.
-func (s Share) Empty() bool { return len(s.Evidence) == 0 && len(s.More) == 0 }
+// Empty says that there is nothing.
+func (s Share) Empty() bool { return s.uncharged() && len(s.Counts) == 0 }
+
+// uncharged says that there is no evidence.
+func (s *Share) uncharged() bool { return len(s.Evidence) == 0 && len(s.More) == 0 }
 
 // News is what a shared store has of a client now.
 type News struct {
@@ -119,36 +124,52 @@ func (e *Engine) Take(now time.Time, n News) {
 		e.takeNetwork(now, p, k, n)
 		return
 	}
-	if b, here := e.take(now, p, k, n); b != nil && now.Before(b.Until) {
+	b, here, reached := e.take(now, p, k, n)
+	for _, r := range reached {
+		if banned := e.banBy(now, p, r, k, r.tally()); banned != nil {
+			e.states.forget(stateKey{r.id, k})
+			r.count(false)
+			b, here = banned, true
+		}
+	}
+	if b != nil && now.Before(b.Until) {
 		p.SharedBan(*b, here)
 		e.widen(now, p, b)
 	}
 }
 
-// take returns the ban that is new by it, and whether it was decided here.
-func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here bool) {
+// take returns the ban that is new by it, and whether it was decided here; and
+// the rules by which the client is to be banned.
+func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here bool, reached []*rule) {
 	standing := p.shown(n.Client.Addr())
 	s, hash := e.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := s.table.find(k, hash)
-	if s.spoken(k, n.Answer) || entry == nil && n.Ban == nil && n.Others.Empty() {
-		return nil, false
+	if s.spoken(k, n.Answer) {
+		return nil, false, nil
+	}
+	e.heard(p, k, n)
+	if reached = e.states.hear(now, p.rules, k, n.Others.Counts); standing != Bannable {
+		reached = nil
+	}
+	if entry == nil && n.Ban == nil && n.Others.uncharged() {
+		return nil, false, reached
 	}
 	if entry == nil {
 		if entry = s.track(k, hash, now, n.rank(now)); entry == nil {
-			return nil, false
+			return nil, false, reached
 		}
 	}
 	if n.Decided {
 		b = s.adopt(now, p, entry, n)
 	}
-	if entry.dossier == nil && n.Others.Empty() {
-		return b, false
+	if entry.dossier == nil && n.Others.uncharged() {
+		return b, false, reached
 	}
 	d := s.open(entry)
 	d.tell(p, n.Others)
-	if !d.banned(now) && !d.spared(now) && standing == Bannable && !n.Others.Empty() {
+	if !d.banned(now) && !d.spared(now) && standing == Bannable && !n.Others.uncharged() {
 		if counted := d.tally.sums(now, p.FindTime); p.blocks(counted, &entry.merit) {
 			b, here = d.block(now, p, counted), true
 			s.mark(k, true)
@@ -157,7 +178,7 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	}
 	s.account(d)
 	s.shrink(now)
-	return b, here
+	return b, here, reached
 }
 
 // shown is the standing of a client that isn't asking for anything now. One that
@@ -211,7 +232,7 @@ func (s *shard) adopt(now time.Time, p *policy, e *entry, n News) *Ban {
 // have seen counts once.
 func (d *dossier) tell(p *policy, others Share) {
 	d.tally.others = nil
-	if others.Empty() {
+	if others.uncharged() {
 		return
 	}
 	t := &tally{more: slices.Clone(others.More)}
@@ -350,7 +371,7 @@ func (t *tally) seen() []Piece {
 
 // fromOthers makes a tally of what a store has of other engines.
 func fromOthers(s Share) *tally {
-	if s.Empty() {
+	if s.uncharged() {
 		return nil
 	}
 	return &tally{pieces: s.Evidence, more: s.More}

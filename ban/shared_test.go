@@ -461,3 +461,154 @@ func TestAPersonsWordOnItsWayToTheStore(t *testing.T) {
 		}
 	}
 }
+
+// countsLogins is a rule that counts.
+func countsLogins(measure Measure) Rule {
+	r := Rule{Name: "login", Measure: measure, MaxRetry: 4, Match: Match{Status: []StatusRange{{401, 401}}}}
+	if measure == Throttle {
+		r.Limits.Rate = 1
+	}
+	return r
+}
+
+func (e *Engine) failLogin(client string) Outcome {
+	return e.Observe(start, Observation{Client: prefix(client), Known: true, Found: true, Status: 401, Route: "/login"})
+}
+
+// tells gives others what an engine would save of all its clients.
+func (e *Engine) tells(other *Engine) {
+	_, records := e.collect()
+	for _, r := range records {
+		other.Take(start, News{Record: Record{Client: r.Client, Others: Share{Evidence: r.Evidence, More: r.More, Counts: r.Counts}}})
+	}
+}
+
+// TestRuleCountsOverEngines: three failures here and one elsewhere are four, as
+// they would be with one engine.
+func TestRuleCountsOverEngines(t *testing.T) {
+	var told []Ban
+	one := newEngine(t, Config{Rules: []Rule{countsLogins(Block)}})
+	two := newEngine(t, Config{Rules: []Rule{countsLogins(Block)}, SharedBan: func(b Ban, here bool) { told = append(told, b) }})
+	two.failLogin("192.0.2.1/32")
+	one.failLogin("192.0.2.1/32")
+	one.failLogin("192.0.2.1/32")
+	one.tells(two)
+	one.failLogin("192.0.2.2/32")
+	one.tells(two) // what was told twice counts once
+	if lines := two.Why(start, prefix("192.0.2.1/32")).Rules; len(lines) != 1 || lines[0].Matches != 3 || two.refuses("192.0.2.1/32") {
+		t.Fatalf("after three: %+v", lines)
+	}
+	one.failLogin("192.0.2.1/32")
+	one.tells(two)
+	if !two.refuses("192.0.2.1/32") || two.refuses("192.0.2.2/32") {
+		t.Error("the fourth failure did not ban, or somebody else")
+	}
+	if len(told) != 1 || told[0].Rule != "login" {
+		t.Errorf("told of %v", told)
+	}
+	if got := two.report("login"); got.Bans != 1 || got.Hits != 2 { // the ban, and the request that it refused
+		t.Errorf("the report says %+v", got)
+	}
+}
+
+func (e *Engine) report(name string) RuleReport {
+	for _, r := range e.Rules() {
+		if r.Name == name {
+			return r
+		}
+	}
+	return RuleReport{}
+}
+
+func TestForeignCountsThrottle(t *testing.T) {
+	one, two := newEngine(t, Config{Rules: []Rule{countsLogins(Throttle)}}), newEngine(t, Config{Rules: []Rule{countsLogins(Throttle)}})
+	for range 4 {
+		one.failLogin("192.0.2.1/32")
+	}
+	one.tells(two)
+	for range 2 {
+		two.Done(two.Admit(start, Request{Client: prefix("192.0.2.1/32"), Known: true, Route: "/", Method: "GET"}))
+	}
+	d := two.Admit(start, Request{Client: prefix("192.0.2.1/32"), Known: true, Route: "/", Method: "GET"})
+	if d.Action == Allow {
+		t.Error("a client over the threshold elsewhere is not throttled here")
+	}
+}
+
+// TestForeignCountsSpareWhomNothingBans: an ignored client, one in its grace.
+func TestForeignCountsSpareWhomNothingBans(t *testing.T) {
+	one := newEngine(t, Config{Rules: []Rule{countsLogins(Block)}})
+	never := newEngine(t, Config{Rules: []Rule{countsLogins(Block)}, Standing: func(netip.Addr) Standing { return Never }})
+	graced := newEngine(t, Config{Rules: []Rule{countsLogins(Block)}})
+	graced.probe("192.0.2.1/32", "/a", "/b", "/c", "/d", "/e")
+	graced.Remove(start, prefix("192.0.2.1/32"))
+	graced.settle()
+	for range 3 {
+		one.failLogin("192.0.2.1/32")
+	}
+	for _, e := range []*Engine{never, graced} {
+		e.failLogin("192.0.2.1/32")
+		one.failLogin("192.0.2.3/32")
+		one.SaveAgain()
+		_, records := one.collect()
+		for _, r := range records {
+			e.Take(start, News{Record: Record{Client: r.Client, Others: Share{Counts: r.Counts}}})
+		}
+		one.shareCount(keyOf(prefix("192.0.2.1/32")))
+		if e.refuses("192.0.2.1/32") {
+			t.Error("banned by what was counted elsewhere")
+		}
+	}
+}
+
+// settle has all that waits saved somewhere.
+func (e *Engine) settle() {
+	waiting, _ := e.collect()
+	e.settled(waiting)
+}
+
+// TestForeignDecisionsEndCounts: what led to a ban elsewhere, or was forgiven,
+// doesn't count here.
+func TestForeignDecisionsEndCounts(t *testing.T) {
+	for name, news := range map[string]News{
+		"ban":   foreign("192.0.2.1/32", func(b *Ban) { b.Rule, b.Until = "login", start.Add(time.Second) }),
+		"unban": {Record: Record{Client: prefix("192.0.2.1/32")}, Decided: true},
+	} {
+		e := newEngine(t, Config{Rules: []Rule{countsLogins(Block)}})
+		for range 3 {
+			e.failLogin("192.0.2.1/32")
+		}
+		e.Take(start, news)
+		if lines := e.Why(start, prefix("192.0.2.1/32")).Rules; len(lines) != 0 {
+			t.Errorf("%s: still counted: %+v", name, lines)
+		}
+	}
+}
+
+// TestRuleCountsOutliveRestart: a brute force that waits for our next start
+// does not begin anew.
+func TestRuleCountsOutliveRestart(t *testing.T) {
+	c := Config{Rules: []Rule{countsLogins(Block)}}
+	e, st := newEngine(t, c), mapStore{}
+	for range 3 {
+		e.failLogin("192.0.2.1/32")
+	}
+	_, records := e.collect()
+	if err := st.Save(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	if r := st[prefix("192.0.2.1/32")]; !r.Expires.Equal(start.Add(DefaultFindTime)) {
+		t.Errorf("the record expires %v", r.Expires)
+	}
+	e = newEngine(t, c)
+	if err := e.Restore(t.Context(), st); err != nil {
+		t.Fatal(err)
+	}
+	if e.failLogin("192.0.2.1/32").Banned == nil {
+		t.Error("the count was lost")
+	}
+	_, records = e.collect()
+	if len(records) != 1 || len(records[0].Counts) != 0 {
+		t.Errorf("what was spent on a ban is saved: %+v", records)
+	}
+}

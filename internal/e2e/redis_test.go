@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,21 +22,28 @@ type cluster struct {
 	server *redistest.Server
 	nodes  []*daemon
 	states []string
+	flags  []string // of each node besides
 }
 
 func startCluster(t *testing.T, args ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, server: redistest.Start(t, args...), nodes: make([]*daemon, 3)}
+	c := &cluster{t: t, server: redistest.Start(t, args...)}
+	c.join()
+	return c
+}
+
+func (c *cluster) join() {
+	c.t.Helper()
+	c.nodes = make([]*daemon, 3)
 	for i := range c.nodes {
-		c.states = append(c.states, t.TempDir())
+		c.states = append(c.states, c.t.TempDir())
 		c.start(i)
 	}
-	return c
 }
 
 func (c *cluster) start(i int) {
 	c.t.Helper()
-	c.nodes[i] = start(c.t, example(c.t, "hello"), c.states[i], "app.py", "--store", c.server.URL())
+	c.nodes[i] = start(c.t, example(c.t, "hello"), c.states[i], append([]string{"app.py", "--store", c.server.URL()}, c.flags...)...)
 }
 
 // status is what each node answers to a client's request for a route.
@@ -114,6 +123,38 @@ func TestRedisClusterThreshold(t *testing.T) {
 			t.Errorf("node %d has the bans %v", i, got)
 		}
 	}
+}
+
+// TestRedisClusterRuleThreshold: an operator's rule counts what all instances
+// see, and goes on to after one of them was killed.
+func TestRedisClusterRuleThreshold(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "flask2ban.yaml")
+	if err := os.WriteFile(file, []byte(`rules:
+  - name: six-pages
+    match: {status: [200], routes: ["/<int:year>"]}
+    maxretry: 6
+    findtime: 10m
+    action: block
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, server: redistest.Start(t), flags: []string{"--config", file}}
+	c.join()
+	const ip = "127.0.3.60"
+	for n := range 5 {
+		c.nodes[n%3].from(ip).want(200, "/2020")
+	}
+	for _, d := range c.nodes {
+		d.await("it knows five matches", func() bool {
+			out, err := d.cli("why", ip, "--json")
+			return err == nil && strings.Contains(out, `"matches": 5`)
+		})
+	}
+	c.nodes[0].cmd.Process.Signal(syscall.SIGKILL)
+	<-c.nodes[0].done
+	c.start(0)
+	c.nodes[0].from(ip).want(200, "/2020") // the sixth
+	c.within(soon, "the sixth page in all bans", ip, 403)
 }
 
 // TestRedisClusterKillEach: bans outlive kill -9 of each node in turn.

@@ -16,7 +16,9 @@ import (
 // integers as varints, texts and lists after their length, times as Unix
 // nanoseconds with 0 for none. It is an eighth of the time of JSON, which
 // matters when 100,000 bans are loaded before the first request is served.
-const codecVersion = 1
+//
+// Version 1 had no counts of rules.
+const codecVersion = 2
 
 var errTruncated = errors.New("record is cut off")
 
@@ -37,7 +39,21 @@ func encode(b []byte, r ban.Record) []byte {
 	for _, n := range [...]uint16{r.Good, r.Bad, r.Routes, r.Sessions} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	return appendTime(b, r.Expires)
+	b = appendTime(b, r.Expires)
+	return appendCounts(b, r.Counts)
+}
+
+func appendCounts(b []byte, counts []ban.Counts) []byte {
+	b = binary.AppendUvarint(b, uint64(len(counts)))
+	for _, c := range counts {
+		b = appendText(b, c.Rule)
+		b = binary.AppendUvarint(b, uint64(len(c.Ticks)))
+		for _, t := range c.Ticks {
+			b = appendTime(b, t.At)
+			b = binary.AppendUvarint(b, uint64(t.N))
+		}
+	}
+	return b
 }
 
 func appendPrefix(b []byte, p netip.Prefix) []byte {
@@ -141,7 +157,8 @@ func (t texts) decodeText(s string) (ban.Record, error) {
 }
 
 func (t texts) read(d decoder) (ban.Record, error) {
-	if v := d.byte(); d.err == nil && v != codecVersion {
+	v := d.byte()
+	if d.err == nil && (v < 1 || v > codecVersion) {
 		return ban.Record{}, fmt.Errorf("record has encoding %d, this flask2ban knows %d", v, codecVersion)
 	}
 	r := ban.Record{Client: d.prefix(), Ban: d.ban(), Evidence: d.pieces(), Spent: d.pieces()}
@@ -156,6 +173,9 @@ func (t texts) read(d decoder) (ban.Record, error) {
 		*n = uint16(d.uvarint())
 	}
 	r.Expires = d.time()
+	if v > 1 {
+		r.Counts = d.counts()
+	}
 	if d.err != nil {
 		return ban.Record{}, d.err
 	}
@@ -167,6 +187,8 @@ func (t texts) read(d decoder) (ban.Record, error) {
 const (
 	pieceBytes    = 16
 	overflowBytes = 18
+	countsBytes   = 2
+	tickBytes     = 2
 )
 
 // decoder reads fields until the first error, after which all are zero.
@@ -254,6 +276,18 @@ func (d *decoder) count(each int) int {
 		return 0
 	}
 	return int(n)
+}
+
+func (d *decoder) counts() []ban.Counts {
+	var all []ban.Counts
+	for range d.count(countsBytes) {
+		c := ban.Counts{Rule: d.text()}
+		for range d.count(tickBytes) {
+			c.Ticks = append(c.Ticks, ban.Tick{At: d.time(), N: int(d.uvarint())})
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 func (d *decoder) prefix() netip.Prefix {

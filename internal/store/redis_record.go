@@ -43,7 +43,7 @@ func (s *shared) request(now time.Time, r ban.Record) []any {
 	if m.outdates(now, r, at) {
 		known--
 	}
-	if len(r.Evidence) > 0 || len(r.More) > 0 {
+	if len(r.Evidence) > 0 || len(r.More) > 0 || len(r.Counts) > 0 {
 		evidence = string(encode(nil, evidenceOf(r)))
 	}
 	return []any{r.Client.String(), operation, known, at, till.UnixMilli(), person, decision, evidence}
@@ -79,7 +79,7 @@ func later(a, b time.Time) time.Time {
 
 // decisionOf is the part of a record that all instances have in common.
 func decisionOf(r ban.Record) ban.Record {
-	r.Evidence, r.More = nil, nil
+	r.Evidence, r.More, r.Counts = nil, nil, nil
 	return r
 }
 
@@ -194,6 +194,7 @@ func (c *state) others(instance string) ban.Share {
 		if p.instance != instance {
 			share.Evidence = append(share.Evidence, p.record.Evidence...)
 			share.More = append(share.More, p.record.More...)
+			share.Counts = append(share.Counts, p.record.Counts...)
 		}
 	}
 	return share
@@ -210,7 +211,7 @@ func (c *state) record(instance string) ban.Record {
 	for _, p := range c.parts {
 		q := p.record
 		if p.instance == instance {
-			r.Evidence, r.More = q.Evidence, q.More
+			r.Evidence, r.More, r.Counts = q.Evidence, q.More, q.Counts
 		}
 		if q.Good > r.Good || c.ban == nil && r.Bad == 0 {
 			r.Good, r.Bad, r.Routes, r.Sessions = q.Good, q.Bad, q.Routes, q.Sessions

@@ -119,6 +119,7 @@ func banned(client string) ban.Record {
 		},
 		Evidence: []ban.Piece{{Time: epoch, Kind: ban.BadValue, Path: "/year/abc", Route: "/year/<int:y>", Weight: .5, Soft: true}},
 		More:     []ban.Overflow{{Start: epoch, Hard: 1.5, Soft: 2, SoftPaths: 3}},
+		Counts:   []ban.Counts{{Rule: "login", Ticks: []ban.Tick{{At: epoch, N: 3}, {At: epoch.Add(time.Second), N: 1}}}},
 	}
 	for i := range 5 {
 		r.Spent = append(r.Spent, ban.Piece{
@@ -250,7 +251,7 @@ func TestDecodeDamaged(t *testing.T) {
 		}
 	}
 	whole[0] = 9
-	if _, err := decode(whole); err == nil || err.Error() != "record has encoding 9, this flask2ban knows 1" {
+	if _, err := decode(whole); err == nil || err.Error() != "record has encoding 9, this flask2ban knows 2" {
 		t.Errorf("later encoding: got %v", err)
 	}
 }
@@ -270,4 +271,17 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("decoded %+v does not survive: %+v, %v", r, again, err)
 		}
 	})
+}
+
+// TestDecodeFirstVersion: a state directory of an earlier flask2ban is read.
+func TestDecodeFirstVersion(t *testing.T) {
+	want := banned("192.0.2.1/32")
+	want.Counts = nil
+	old := encode(nil, want)
+	old[0] = 1
+	got, err := decode(old[:len(old)-1]) // without the number of counts
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, []ban.Record{got}, []ban.Record{want})
 }
