@@ -24,7 +24,8 @@ import (
 // costs a fifth less CPU (BenchmarkTransports). It takes only what it can do
 // as well: see can.
 type lean struct {
-	dialer net.Dialer
+	dialer  net.Dialer
+	lingers lingers
 
 	mu    sync.Mutex
 	idle  []*leanConn // the last used is last, and used first
@@ -182,13 +183,14 @@ func (l *lean) exchange(c *leanConn, r *http.Request) (*http.Response, error) {
 	res, err := c.roundTrip(r)
 	if err != nil {
 		stop()
-		c.Close()
 		if cause := r.Context().Err(); cause != nil {
+			l.lingers.linger(r.Context(), c.Conn)
 			return nil, cause
 		}
+		c.Close()
 		return nil, err
 	}
-	body := &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, keep: !res.Close}
+	body := &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, keep: !res.Close, of: exchangeOf(r.Context())}
 	if res.Body == http.NoBody {
 		body.ended = true
 	}
@@ -288,6 +290,7 @@ type leanBody struct {
 	stop  func() bool
 	keep  bool
 	ended bool
+	of    *exchange // whose slot is free at the end; nil for none
 	once  sync.Once
 }
 
@@ -309,6 +312,9 @@ func (b *leanBody) Close() error {
 
 func (b *leanBody) release() {
 	b.once.Do(func() {
+		if b.ended && b.of != nil {
+			b.of.handler.gate.release(&b.of.slot)
+		}
 		if b.stop() && b.ended && b.keep && b.conn.r.Buffered() == 0 {
 			b.lean.keep(b.conn)
 			return

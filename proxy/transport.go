@@ -21,8 +21,9 @@ type transport struct {
 
 func newTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: leanDialTime}
+	own := &lean{}
 	fresh := &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext:           own.lingers.dialer(dialer),
 		DisableKeepAlives:     true,
 		DisableCompression:    true,
 		ExpectContinueTimeout: time.Second,
@@ -31,7 +32,7 @@ func newTransport() http.RoundTripper {
 		// where --upstream says.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
-	return &transport{lean: &lean{}, fresh: fresh}
+	return &transport{lean: own, fresh: fresh}
 }
 
 // RoundTrip sends r, and sends it again where nothing of an answer came. Our

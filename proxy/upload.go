@@ -36,10 +36,15 @@ func (l *lean) upload(r *http.Request) (*http.Response, error) {
 	res, err := c.answer(r)
 	if err != nil {
 		stop()
+		err = c.uploadError(<-sent, err)
+		if cause := r.Context().Err(); cause != nil {
+			l.lingers.linger(r.Context(), c.Conn)
+			return nil, errors.Join(cause, err)
+		}
 		c.Close()
-		return nil, errors.Join(r.Context().Err(), c.uploadError(<-sent, err))
+		return nil, err
 	}
-	res.Body = &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop}
+	res.Body = &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, of: exchangeOf(r.Context())}
 	return res, nil
 }
 
@@ -58,6 +63,8 @@ func (c *leanConn) sendUpload(r *http.Request) error {
 	err := c.writeUpload(r)
 	var client errUpload
 	switch {
+	case err == nil:
+		uploaded(r)
 	case errors.As(err, &client):
 		c.SetDeadline(past)
 	case err != nil:
