@@ -16,12 +16,12 @@ import (
 // of the others. The zero value lets all pass.
 type QueueConfig struct {
 	// Slots is how many requests the app can work on at a time: its workers
-	// times their threads. 0 means that it is not known; nil that it never
-	// will be.
+	// times their threads. 0 means that it is not known, negative that it is
+	// to be learned from Work; nil that it never will be known.
 	Slots func() int
 	// Work is the processor time that the app's processes have used so far;
-	// ok is false where that can't be known. It finds a limit where Slots has
-	// none; nil leaves those unlimited.
+	// ok is false where there are none. nil leaves what is to be learned
+	// unlimited.
 	Work func() (used time.Duration, ok bool)
 	// Size bounds the requests that wait; 0 means DefaultQueueSize.
 	Size int
@@ -86,9 +86,11 @@ type gate struct {
 	lines    [classes]*metrics.QueueMetrics
 	lastByte atomic.Int64 // Unix time in ns
 
-	mu    sync.Mutex
-	queue queue
-	timer *time.Timer
+	mu        sync.Mutex
+	queue     queue
+	timer     *time.Timer
+	learner   learner
+	measuring bool
 }
 
 func newGate(c QueueConfig, m *metrics.Metrics, now func() time.Time) *gate {
@@ -112,9 +114,7 @@ func (g *gate) acquire(x *exchange) bool {
 	}
 	now := g.now()
 	g.mu.Lock()
-	if g.Slots != nil {
-		g.queue.limit = g.Slots()
-	}
+	g.limit()
 	g.queue.arrive(now, s)
 	waits := s.state == slotWaiting
 	if waits {
@@ -200,9 +200,7 @@ func (g *gate) tick() {
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.Slots != nil {
-		g.queue.limit = g.Slots()
-	}
+	g.limit()
 	g.queue.tick(now)
 	g.arm(now)
 }

@@ -47,6 +47,7 @@ type service struct {
 	app     *app.App       // nil in a sidecar
 	sidecar *proxy.Sidecar // nil where we spawn
 	certs   *certificates  // nil without TLS
+	proxy   *proxy.Handler
 	front   *proxy.Server
 	admin   *admin.Server
 	notify  *notify.Notifier // nil where nobody is told
@@ -234,12 +235,14 @@ func (s *service) openFront(context.Context) error {
 		Hosts:         s.config.Hosts,
 		MaxBody:       int64(s.config.MaxBody),
 		Hold:          s.config.Hold,
+		Queue:         s.queue(),
 		AllowDebugger: s.config.AllowDebugger,
 		HSTS:          s.config.HSTS,
 	})
 	if err != nil {
 		return err
 	}
+	s.proxy = handler
 	return s.listen(handler)
 }
 
@@ -317,6 +320,7 @@ func (s *service) openAdmin(context.Context) error {
 		Project: s.table.Project,
 		Metrics: s.metrics.Handler(), Counters: s.metrics,
 		Exceptions: &s.exceptions, Events: s.events,
+		Queue:  s.busy,
 		Ready:  s.ready,
 		Token:  token,
 		Hosts:  []string{s.config.Admin},

@@ -9,9 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
+	"github.com/flask2ban/flask2ban/internal/overview"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -55,6 +57,9 @@ func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string
 	fmt.Fprintf(tw, "ready\t%s\n", readiness(st, paint))
 	fmt.Fprintf(tw, "app\t%s\n", describeApp(st))
 	fmt.Fprintf(tw, "listening\t%s\n", strings.Join(st.Listen, ", "))
+	if st.Queue != nil {
+		fmt.Fprintf(tw, "requests\t%s\n", describeQueue(*st.Queue))
+	}
 	fmt.Fprintf(tw, "routes\t%s\n", describeRoutes(st.Routes))
 	j := st.Judging
 	fmt.Fprintf(tw, "clients\t%d tracked, %d suspects, %d requests held back now\n", j.Clients, j.Suspects, j.Waiting)
@@ -93,6 +98,25 @@ func describeApp(st admin.Status) string {
 		text += "; " + cmdline.Printable(in.Reason)
 	}
 	return text
+}
+
+// describeQueue says how busy the app is.
+func describeQueue(q overview.Queue) string {
+	text := fmt.Sprintf("%d with the app", q.InFlight)
+	if q.Limit > 0 {
+		text += fmt.Sprintf(" of %d at a time", q.Limit)
+	}
+	var waiting []string
+	for _, class := range ban.Classes() {
+		if n := q.Waiting[class.String()]; n > 0 {
+			waiting = append(waiting, fmt.Sprintf("%d %s", n, class))
+		}
+	}
+	if len(waiting) == 0 {
+		return text + ", none waits"
+	}
+	longest := time.Duration(q.LongestWaitSeconds * float64(time.Second)).Round(100 * time.Millisecond)
+	return text + ", waiting: " + strings.Join(waiting, ", ") + ", for " + longest.String() + " at most"
 }
 
 func describeRoutes(r admin.RouteCounts) string {

@@ -44,6 +44,8 @@ type Config struct {
 	// Exceptions of the app and Events of the daemon; nil: none are known.
 	Exceptions *overview.Exceptions
 	Events     *overview.Events
+	// Queue tells how busy the app is; nil: the status doesn't say.
+	Queue func() overview.Queue
 	// Ready says why the proxy would not forward at present; nil: always ready.
 	Ready func() error
 	// Reload reads the configuration again and applies it, or returns why the
@@ -89,7 +91,7 @@ func New(c Config) (*Server, error) {
 	}
 	collector, err := overview.New(overview.Config{
 		Engine: c.Engine, Metrics: c.Counters, Table: c.Table, Project: c.Project, AppState: c.AppState,
-		AppEvents: c.AppEvents, Ready: c.Ready, Exceptions: c.Exceptions, Events: c.Events, Now: c.Now, Info: c.Info,
+		AppEvents: c.AppEvents, Queue: c.Queue, Ready: c.Ready, Exceptions: c.Exceptions, Events: c.Events, Now: c.Now, Info: c.Info,
 	})
 	if err != nil {
 		return nil, err

@@ -86,6 +86,38 @@ func orList(values []string) string {
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
+// Unlimited is the AppConcurrency that sets no limit.
+const Unlimited = -1
+
+// concurrency takes auto, off or a whole number.
+var concurrency = codec[int]{
+	name: "auto, off or int",
+	parse: func(s string) (int, error) {
+		switch s {
+		case "auto":
+			return 0, nil
+		case "off":
+			return Unlimited, nil
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > mostConcurrency {
+			return 0, fmt.Errorf("want auto, off or a whole number from 1 to %d, not %q", mostConcurrency, s)
+		}
+		return n, nil
+	},
+	text: func(n int) string {
+		switch n {
+		case 0:
+			return "auto"
+		case Unlimited:
+			return "off"
+		}
+		return strconv.Itoa(n)
+	},
+}
+
+const mostConcurrency = 100_000
+
 // integer takes whole numbers from least to most.
 func integer(least, most int) codec[int] {
 	return codec[int]{

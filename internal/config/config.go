@@ -36,6 +36,9 @@ type Config struct {
 	// StartTimeout is how long an instance may take until it is ready, and
 	// StopTimeout how long running requests may take at the end.
 	StartTimeout, StopTimeout time.Duration
+	// AppConcurrency is how many requests the app gets at a time: 0 is for
+	// what its server says, or is found out; Unlimited for no limit.
+	AppConcurrency int
 
 	// Listen are the public addresses, as host:port or :port, with http:// or
 	// https:// before it where that is given; see Listeners.
@@ -51,6 +54,8 @@ type Config struct {
 	// Hold is how long a request waits while no instance of the app is
 	// ready; 0 answers 503 at once.
 	Hold time.Duration
+	// QueueWait is how long a request waits at most for a busy app.
+	QueueWait time.Duration
 
 	// H2C speaks HTTP/2 without TLS to who begins with it.
 	H2C bool

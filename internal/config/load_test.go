@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		StartTimeout: time.Minute, StopTimeout: 30 * time.Second,
+		StartTimeout: time.Minute, StopTimeout: 30 * time.Second, QueueWait: 30 * time.Second,
 		Listen: []string{":8080"}, MaxHeaderBytes: 64 << 10,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Hold: 30 * time.Second,
 		ClientHeader: "X-Forwarded-For", IPv4Prefix: 32, IPv6Prefix: 64, IPv6Widest: 48,
@@ -81,7 +81,7 @@ func TestFullFile(t *testing.T) {
 	want := &Config{
 		App: "shop.wsgi:app", Command: []string{"gunicorn", "--workers", "2", "shop:create_app('a,b')"},
 		Python: ".venv/bin/python", User: "www-data", Group: "33", AllowDebugger: true, NoProxyFix: true,
-		StartTimeout: 2 * time.Minute, StopTimeout: 45 * time.Second,
+		StartTimeout: 2 * time.Minute, StopTimeout: 45 * time.Second, AppConcurrency: 8, QueueWait: 10 * time.Second,
 		Listen: []string{":80", "[::1]:8080"}, Hosts: []string{"example.org", "192.0.2.7"},
 		MaxHeaderBytes: 128 << 10, MaxBody: 100e6, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
 		H2C: true, ACMEDomains: []string{"example.org", "www.example.org"}, ACMEEmail: "admin@example.org",

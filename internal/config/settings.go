@@ -38,6 +38,9 @@ var settings = []Setting{
 	{Key: "stop-timeout", Group: GroupApp, Default: "30s", Example: "1m",
 		Usage: "how long running requests may take when we end",
 		bind:  one(duration(0), func(c *Config) *time.Duration { return &c.StopTimeout })},
+	{Key: "app-concurrency", Group: GroupApp, Default: "auto", Example: "8",
+		Usage: "requests that the app works on at a time, the others wait with us; auto: as its server says, or found out; off: no limit",
+		bind:  one(concurrency, func(c *Config) *int { return &c.AppConcurrency })},
 
 	{Key: "listen", Group: GroupListen, Default: ":8080", Example: ":80",
 		Usage: "public address to listen on, as :80 or https://:8443; repeatable (HTTPS where there is a certificate, but for port 80)",
@@ -60,6 +63,9 @@ var settings = []Setting{
 	{Key: "hold", Group: GroupListen, Default: "30s", Example: "10s",
 		Usage: "how long a request waits while the app starts again; 0s for none",
 		bind:  one(duration(0), func(c *Config) *time.Duration { return &c.Hold })},
+	{Key: "queue-wait", Group: GroupListen, Default: "30s", Example: "10s",
+		Usage: "how long a request waits for a busy app at most; less the longer there is more to do than can be",
+		bind:  one(duration(time.Second), func(c *Config) *time.Duration { return &c.QueueWait })},
 
 	{Key: "h2c", Group: GroupListen, Default: "false", Example: "true",
 		Usage: "speak HTTP/2 without TLS too, to clients that begin with it: a proxy in front",

@@ -33,6 +33,8 @@ type Config struct {
 	// first; nil in a sidecar, which runs no app.
 	AppState  func() app.State
 	AppEvents func() []app.Event
+	// Queue tells how busy the app is; nil: the status doesn't say.
+	Queue func() Queue
 	// Ready says why the proxy would not forward at present; nil: always ready.
 	Ready func() error
 	// Mode is enforce or observe at present; nil: as Info has it.

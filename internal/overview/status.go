@@ -39,6 +39,20 @@ type Status struct {
 	Instance *app.State  `json:"instance"`
 	Routes   RouteCounts `json:"routes"`
 	Judging  ban.Stats   `json:"judging"`
+	// Queue is what is with the app and waits for it; null where nobody tells.
+	Queue *Queue `json:"queue,omitempty"`
+}
+
+// Queue is how busy the app is.
+type Queue struct {
+	// Limit is how many requests may be with the app at a time; 0: no limit.
+	Limit int `json:"limit"`
+	// InFlight are with the app now.
+	InFlight int `json:"in_flight"`
+	// Waiting has the requests that wait, by class; classes without are left
+	// out. LongestWaitSeconds is for how long the first of them has.
+	Waiting            map[string]int `json:"waiting"`
+	LongestWaitSeconds float64        `json:"longest_wait_seconds"`
 }
 
 // RouteCounts sums up the table.
@@ -74,6 +88,10 @@ func (c *Collector) Status() Status {
 	if c.config.AppState != nil {
 		state := c.config.AppState()
 		st.Instance = &state
+	}
+	if c.config.Queue != nil {
+		queue := c.config.Queue()
+		st.Queue = &queue
 	}
 	if c.config.Table != nil {
 		st.Routes = countRoutes(c.config.Table())
