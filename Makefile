@@ -59,6 +59,10 @@ bench: ## run the Go benchmarks
 bench-peers: ## install and measure nginx, HAProxy, Caddy beside us; write bench/RESULTS.md
 	go run ./bench/peers -dir bench $(PEERS)
 
+.PHONY: bench-overload
+bench-overload: ## measure priority and goodput of an overloaded app beside nginx, HAProxy; write bench/OVERLOAD.md
+	go run ./bench/peers -overload -rounds 3 -length 15s -dir bench $(OVERLOAD)
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf $(BIN)

@@ -74,6 +74,9 @@ type daemon struct {
 func (s *site) startDaemon(ctx context.Context, binary, kind string) (*daemon, error) {
 	v := s.values
 	v.App = filepath.Join(s.conf, "app.py")
+	if kind == "overload" {
+		v.App = filepath.Join(s.conf, "overload.py")
+	}
 	v.State = filepath.Join(s.dir, "state-"+kind)
 	var err error
 	if v.Listen, err = freeAddr(); err != nil {

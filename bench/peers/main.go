@@ -30,16 +30,21 @@ func main() {
 
 // options are the command line.
 type options struct {
-	rounds  int
-	length  time.Duration // of one round's load
-	only    *regexp.Regexp
-	peers   map[string]bool // nil: all
-	dir     string          // the bench folder
-	binary  string          // flask2ban; empty builds it
-	install bool
+	rounds   int
+	length   time.Duration // of one round's load
+	only     *regexp.Regexp
+	peers    map[string]bool // nil: all
+	dir      string          // the bench folder
+	binary   string          // flask2ban; empty builds it
+	install  bool
+	overload bool // measure overload instead
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 3 && args[0] == plainArg {
+		fmt.Fprintln(stderr, forwardPlainly(args[1], args[2])) // returns only with an error
+		return 1
+	}
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -47,7 +52,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
-	if err := compare(ctx, o, stdout); err != nil {
+	measure := compare
+	if o.overload {
+		measure = overload
+	}
+	if err := measure(ctx, o, stdout); err != nil {
 		fmt.Fprintln(stderr, "peers:", err)
 		return 1
 	}
@@ -64,6 +73,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	peers := flags.String("peers", "", "comma-separated `names` of the peers to run; RESULTS.md is then left alone")
 	flags.StringVar(&o.dir, "dir", "bench", "bench `folder`: conf/ is read, RESULTS.md and results.svg written there")
 	flags.StringVar(&o.binary, "flask2ban", "", "flask2ban `binary` (default: built from ./cmd/flask2ban)")
+	flags.BoolVar(&o.overload, "overload", false, "measure what becomes of an overloaded app instead; writes OVERLOAD.md")
 	flags.BoolVar(&o.install, "install", true, "install missing Debian packages")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -40,6 +40,7 @@ type values struct {
 	Plain, App, TLS, H2C string
 	Refused, Rejected    string
 	Cores                int
+	Conf                 string
 	Listen, State        string
 }
 
@@ -54,7 +55,7 @@ func newSite(ctx context.Context, o options) (*site, error) {
 		return nil, err
 	}
 	s := &site{dir: dir, conf: filepath.Join(o.dir, "conf")}
-	s.values = values{Dir: dir, Refused: refusedSource, Rejected: rejectedSource, Cores: runtime.NumCPU()}
+	s.values = values{Dir: dir, Refused: refusedSource, Rejected: rejectedSource, Cores: runtime.NumCPU(), Conf: s.conf}
 	if err := s.prepare(ctx); err != nil {
 		s.close()
 		return nil, err
