@@ -42,6 +42,7 @@ type exchange struct {
 	upstream time.Duration // how long the app took
 	queued   time.Duration // how long it waited for a slot
 	slot     slot
+	flight   app.Flight
 	witness  app.Witness
 	reported ban.Kind // what the app itself reports of the client
 	failed   bool     // the app gave no answer
@@ -87,6 +88,7 @@ func (x *exchange) WriteHeader(status int) {
 		x.status = status
 		if x.asked && !x.failed {
 			x.answering(status)
+			x.flight.Answered()
 		}
 		x.testify(status, x.writer.Header())
 		x.flush = x.asked && isLong(x.writer.Header()["Content-Length"])
@@ -119,6 +121,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	x.bytes += int64(n)
 	if x.asked && !x.failed {
 		x.handler.gate.sent(x.handler.Now())
+		x.flight.Moved()
 	}
 	if x.flush && err == nil {
 		err = http.NewResponseController(x.writer).Flush()
@@ -146,6 +149,7 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil && x.status == 0 {
 		x.status = http.StatusSwitchingProtocols
 		x.answering(x.status)
+		x.flight.Answered()
 	}
 	return conn, buf, err
 }

@@ -52,6 +52,7 @@ type leanConn struct {
 	r     *bufio.Reader
 	w     *bufio.Writer
 	limit io.LimitedReader // what r reads from
+	addr  string           // where it leads
 	since time.Time        // when it became idle
 	used  bool             // it has carried an answer before
 }
@@ -68,7 +69,7 @@ func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBo
 // RoundTrip implements http.RoundTripper. The request's body is not looked at.
 // Where the app has closed a kept connection, one fresh connection is tried.
 func (l *lean) RoundTrip(r *http.Request) (*http.Response, error) {
-	if c := l.kept(); c != nil {
+	if c := l.taken(r.URL.Host); c != nil {
 		res, err := l.exchange(c, r)
 		if !errors.Is(err, errStale) || r.Context().Err() != nil {
 			return res, err
@@ -81,15 +82,18 @@ func (l *lean) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.exchange(c, r)
 }
 
-// kept takes a kept connection that is as quiet as it should be; nil if there
-// is none.
-func (l *lean) kept() *leanConn {
+// taken takes a kept connection to addr that is as quiet as it should be; nil
+// if there is none.
+func (l *lean) taken(addr string) *leanConn {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.idle) > 0 {
-		c := l.idle[len(l.idle)-1]
-		l.idle = l.idle[:len(l.idle)-1]
+	for i := len(l.idle) - 1; i >= 0; i-- {
+		c := l.idle[i]
+		if c.addr != addr {
+			continue
+		}
+		l.idle = slices.Delete(l.idle, i, i+1)
 		if now.Sub(c.since) < leanIdleTime && c.quiet() {
 			return c
 		}
@@ -117,9 +121,9 @@ func (l *lean) dial(ctx context.Context, addr string) (*leanConn, error) {
 	defer cancel()
 	conn, err := l.dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, err
+		return nil, errUnsent{err}
 	}
-	c := &leanConn{Conn: conn, w: bufio.NewWriterSize(conn, 4<<10)}
+	c := &leanConn{Conn: conn, addr: addr, w: bufio.NewWriterSize(conn, 4<<10)}
 	if c.raw, err = conn.(*net.TCPConn).SyscallConn(); err != nil {
 		conn.Close()
 		return nil, err
@@ -180,6 +184,7 @@ var past = time.Unix(1, 0)
 // when the answer's body is.
 func (l *lean) exchange(c *leanConn, r *http.Request) (*http.Response, error) {
 	stop := context.AfterFunc(r.Context(), func() { c.SetDeadline(past) })
+	onConn(r, c)
 	res, err := c.roundTrip(r)
 	if err != nil {
 		stop()
@@ -196,6 +201,13 @@ func (l *lean) exchange(c *leanConn, r *http.Request) (*http.Response, error) {
 	}
 	res.Body = body
 	return res, nil
+}
+
+// onConn tells the request's flight which connection it has.
+func onConn(r *http.Request, c *leanConn) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.flight.On(c.Conn)
+	}
 }
 
 // roundTrip writes the request and reads the answer's header.

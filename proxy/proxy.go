@@ -224,6 +224,8 @@ func (h *Handler) forward(x *exchange) {
 		return
 	}
 	defer h.gate.release(&x.slot)
+	h.enter(x)
+	defer h.App.Leave(&x.flight)
 	x.asked = true
 	sent := h.Now()
 	h.reverse.ServeHTTP(x, r.WithContext(x))

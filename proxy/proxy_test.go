@@ -69,6 +69,17 @@ func (a *scriptedApp) TLS() bool { return false }
 
 func (a *scriptedApp) Prepare(*http.Request, app.Forwarded) {}
 
+func (a *scriptedApp) Enter(*app.Flight) {}
+
+func (a *scriptedApp) Leave(*app.Flight) {}
+
+func (a *scriptedApp) Again(_ context.Context, _ *app.Flight, safe, _ bool) error {
+	if !safe {
+		return errNoProof
+	}
+	return nil
+}
+
 func (a *scriptedApp) Testify(_ int, h http.Header) app.Witness {
 	word := h.Get("X-Routing")
 	h.Del("X-Routing")

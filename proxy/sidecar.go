@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -59,6 +60,23 @@ func (s *Sidecar) TLS() bool { return s.upstream.Scheme == "https" }
 
 // Prepare implements App. There is no hook to prepare for.
 func (s *Sidecar) Prepare(*http.Request, app.Forwarded) {}
+
+// Enter implements App. How the app is, is its keeper's business.
+func (s *Sidecar) Enter(*app.Flight) {}
+
+// Leave implements App.
+func (s *Sidecar) Leave(*app.Flight) {}
+
+// Again implements App. Nobody can tell what an app of others has begun.
+func (s *Sidecar) Again(_ context.Context, _ *app.Flight, safe, unsent bool) error {
+	if safe || unsent {
+		return nil
+	}
+	return errNoProof
+}
+
+// errNoProof is why a request is not sent again to an app of others.
+var errNoProof = errors.New("it may have begun")
 
 // Testify implements App. What the status doesn't prove is left unsaid.
 func (s *Sidecar) Testify(status int, _ http.Header) app.Witness {

@@ -6,17 +6,21 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // transport sends requests to the app. Requests that can safely be sent again
 // share kept connections, and are sent again when the app dies before it
 // answers; the rest get a connection of their own, so that none meets one that
-// the app closes at that moment, and are never sent twice.
+// the app closes at that moment, and are sent again only where the app has
+// provably not begun.
 type transport struct {
 	lean   *lean             // plain HTTP
 	fresh  http.RoundTripper // what lean can't, and what must not be sent twice
-	poison poison
+	poison poison            // routes that have ended the app
+	weary  poison            // routes that an app of others did not answer
+	kept   atomic.Int64      // bytes of bodies that are kept for a second try
 }
 
 func newTransport() http.RoundTripper {
@@ -35,40 +39,42 @@ func newTransport() http.RoundTripper {
 	return &transport{lean: own, fresh: fresh}
 }
 
-// RoundTrip sends r, and sends it again where nothing of an answer came. Our
-// listening socket outlives the app, so the second try waits in the kernel's
-// queue until the app is back.
+// RoundTrip sends r, and sends it again where nothing of an answer came and it
+// may be; see again. Our listening socket outlives the app, so the second try
+// waits in the kernel's queue until the app is back.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	switch body := hasBody(r); {
-	case body && t.lean.can(r):
-		return t.lean.upload(r)
-	case body, !idempotent[r.Method]:
-		return t.fresh.RoundTrip(r)
+	if x := exchangeOf(r.Context()); x != nil && t.poison.has(x.label()) {
+		return nil, errPoison
 	}
-	route := ""
-	if x := exchangeOf(r.Context()); x != nil {
-		route = x.label()
+	if hasBody(r) {
+		var body *keptBody
+		r, body = t.keep(r)
+		defer body.done()
 	}
 	for try := 0; ; try++ {
-		res, err := prefetch(t.pick(r).RoundTrip(r))
-		if err == nil || r.Context().Err() != nil || isUpgrade(r, "websocket") {
+		res, err := t.send(r)
+		if err == nil || try >= maxResend {
 			return res, err
 		}
-		if try >= maxResend || t.poison.has(route) {
+		next, again := t.again(r, err, try)
+		if !again {
 			return nil, err
 		}
-		if try > 0 {
-			t.poison.add(route)
-		}
+		r = next
 	}
 }
 
-// pick is how an idempotent request without body is sent.
-func (t *transport) pick(r *http.Request) http.RoundTripper {
-	if t.lean.can(r) {
-		return t.lean
+// send tries once.
+func (t *transport) send(r *http.Request) (*http.Response, error) {
+	switch can := t.lean.can(r); {
+	case !can && (hasBody(r) || !idempotent[r.Method]):
+		return t.fresh.RoundTrip(r)
+	case !can:
+		return prefetch(t.fresh.RoundTrip(r))
+	case hasBody(r) || !idempotent[r.Method]:
+		return t.lean.upload(r)
 	}
-	return t.fresh
+	return prefetch(t.lean.RoundTrip(r))
 }
 
 // maxPrefetch is the largest body that is read before its header is passed on,
@@ -121,18 +127,15 @@ func (b *prefetched) Close() error {
 	return nil
 }
 
-// maxResend is how often a request is sent again.
-const maxResend = 3
-
 // idempotent are the methods that may be sent again (RFC 9110 9.2.2); of
 // those that change something, a view may not keep the promise.
 var idempotent = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true,
 }
 
-// poison remembers the routes with a request that broke the app twice: their
-// requests are not sent again, or one of them could kill each new instance.
+// poison remembers routes for poisonTime.
 type poison struct {
+	any   atomic.Int64 // how many were ever added
 	mu    sync.Mutex
 	until map[string]time.Time
 }
@@ -141,6 +144,9 @@ type poison struct {
 const poisonTime = 10 * time.Minute
 
 func (p *poison) has(route string) bool {
+	if p.any.Load() == 0 {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Now().Before(p.until[route])
@@ -153,6 +159,7 @@ func (p *poison) add(route string) {
 		p.until = map[string]time.Time{}
 	}
 	p.until[route] = time.Now().Add(poisonTime)
+	p.any.Add(1)
 }
 
 // bufferPool lends the buffers that bodies are copied with.

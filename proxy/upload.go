@@ -20,8 +20,8 @@ type errUpload struct{ error }
 // Unwrap gives the client's error.
 func (e errUpload) Unwrap() error { return e.error }
 
-// upload sends a request with a body over a connection of its own, writing on
-// one goroutine and reading on this one. It is never sent twice. An app may
+// upload sends a request with a body, or one that must not run twice, over a
+// connection of its own, writing on one goroutine and reading on this one. An app may
 // answer an upload without reading it (no permission, too large) and close;
 // http.Transport then reports that writing failed, and the answer that is
 // already there is lost.
@@ -30,6 +30,7 @@ func (l *lean) upload(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	onConn(r, c)
 	sent := make(chan error, 1)
 	go func() { sent <- c.sendUpload(r) }()
 	stop := context.AfterFunc(r.Context(), func() { c.SetDeadline(past) })
@@ -77,9 +78,12 @@ func (c *leanConn) writeUpload(r *http.Request) error {
 	if err := c.writeHead(r); err != nil {
 		return err
 	}
-	body := clientBody{r.Body}
+	body := clientBody{Reader: r.Body, of: exchangeOf(r.Context())}
 	if r.ContentLength >= 0 {
-		c.w.WriteString("Content-Length: " + strconv.FormatInt(r.ContentLength, 10) + "\r\nConnection: close\r\n\r\n")
+		if r.ContentLength > 0 || carriesBody[r.Method] {
+			c.w.WriteString("Content-Length: " + strconv.FormatInt(r.ContentLength, 10) + "\r\n")
+		}
+		c.w.WriteString("Connection: close\r\n\r\n")
 		if _, err := io.CopyN(c.w, body, r.ContentLength); err != nil {
 			return err
 		}
@@ -100,6 +104,10 @@ func (c *leanConn) writeUpload(r *http.Request) error {
 	return c.w.Flush()
 }
 
+// carriesBody are the methods whose requests say that their body is empty
+// (RFC 9110 8.6).
+var carriesBody = map[string]bool{http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true}
+
 // flushing sends each part on at once: it may be an event.
 type flushing struct{ c *leanConn }
 
@@ -109,11 +117,19 @@ func (f flushing) Write(p []byte) (int, error) {
 	return n, errors.Join(err, f.c.w.Flush())
 }
 
-// clientBody marks the errors of reading the client's body.
-type clientBody struct{ io.Reader }
+// clientBody marks the errors of reading the client's body, and the time that
+// it takes.
+type clientBody struct {
+	io.Reader
+	of *exchange
+}
 
 // Read implements io.Reader.
 func (b clientBody) Read(p []byte) (int, error) {
+	if b.of != nil {
+		b.of.flight.AwaitsClient(true)
+		defer b.of.flight.AwaitsClient(false)
+	}
 	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF {
 		err = errUpload{err}

@@ -24,6 +24,11 @@ type App interface {
 	// Testify says what the app's routing made of the request with this
 	// answer. It removes from h what is not for the client.
 	Testify(status int, h http.Header) app.Witness
+	// Enter and Leave frame the time that a request is with the app, and
+	// Again is asked before it is sent once more; see [app.App].
+	Enter(*app.Flight)
+	Leave(*app.Flight)
+	Again(ctx context.Context, f *app.Flight, safe, unsent bool) error
 }
 
 // newReverseProxy sets up httputil.ReverseProxy for h.
@@ -46,7 +51,7 @@ func newReverseProxy(h *Handler) *httputil.ReverseProxy {
 func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	x := exchangeOf(p.In.Context())
 	out := p.Out
-	out.URL.Scheme, out.URL.Host = "http", h.Upstream.Host
+	out.URL.Scheme = "http"
 	if h.App.TLS() {
 		out.URL.Scheme = "https"
 	}
@@ -94,13 +99,7 @@ func (h *Handler) setForwarding(x *exchange, out *http.Request) {
 	out.Header["X-Forwarded-For"] = x.forwarded[0:1:1]
 	out.Header["X-Forwarded-Proto"] = x.forwarded[1:2:2]
 	out.Header["X-Forwarded-Host"] = x.forwarded[2:3:3]
-	x.id = h.ids.id()
-	h.App.Prepare(out, app.Forwarded{
-		ID:     x.id,
-		Client: x.identity.Addr,
-		Scheme: x.identity.Scheme,
-		Host:   x.identity.Host,
-	})
+	h.address(x, out)
 }
 
 // forges says whether a header from a peer must not reach the app: one that
@@ -166,6 +165,19 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 		if x.status == 0 {
 			x.status = statusClientClosed
 		}
+	case x.flight.GivenUp():
+		x.failed = true
+		h.Log.Warn("the app did not answer in time", "method", r.Method, "route", x.label(), "id", x.id)
+		x.page(http.StatusGatewayTimeout, pageData{
+			Title: "The application did not answer in time",
+			Text:  "It may still be working on what you asked for.",
+		})
+	case errors.Is(err, errPoison):
+		x.failed = true
+		x.page(http.StatusBadGateway, pageData{
+			Title: "This part of the application is out of order",
+			Text:  "It has ended the application several times, and is not asked for some minutes.",
+		})
 	default:
 		x.failed = true
 		h.Log.Warn("the app gave no answer", "error", err, "method", r.Method, "route", x.label(), "id", x.id)
@@ -182,21 +194,28 @@ const maxHeld = 1000
 // ready waits for an instance of the app. It reports whether there is one; if
 // not, the client has been told.
 func (h *Handler) ready(x *exchange) bool {
-	if h.App.Wait(h.ended) == nil || h.hold(x) == nil {
+	err := h.App.Wait(h.ended)
+	if err != nil {
+		err = h.hold(x)
+	}
+	switch {
+	case err == nil:
 		return true
+	case x.Context.Err() != nil:
+		x.status = statusClientClosed
+	case errors.Is(err, app.ErrCrashLoop):
+		x.unavailable("The application does not start", "It keeps failing, and is tried again every half a minute. This page asks again by itself.", loopRetry)
+	default:
+		x.unavailable("The application is starting", "This page asks again by itself in a few seconds.", startRetry)
 	}
 	x.failed = true
-	if x.Context.Err() != nil {
-		x.status = statusClientClosed
-		return false
-	}
-	retryAfter(x, startRetry)
-	x.page(http.StatusServiceUnavailable, pageData{
-		Title:   "The application is starting",
-		Text:    "This page asks again by itself in a few seconds.",
-		Refresh: int(startRetry / time.Second),
-	})
 	return false
+}
+
+func (x *exchange) unavailable(title, text string, retry time.Duration) {
+	x.failed = true
+	retryAfter(x, retry)
+	x.page(http.StatusServiceUnavailable, pageData{Title: title, Text: text, Refresh: int(retry / time.Second)})
 }
 
 // errHeld means that as many requests wait as may.
@@ -213,5 +232,9 @@ func (h *Handler) hold(x *exchange) error {
 	return h.App.Wait(ctx)
 }
 
-// startRetry is when a client that met a starting app should ask again.
-const startRetry = 5 * time.Second
+// startRetry is when a client that met a starting app should ask again,
+// loopRetry where the app keeps failing: as often as it is tried.
+const (
+	startRetry = 5 * time.Second
+	loopRetry  = 30 * time.Second
+)

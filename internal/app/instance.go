@@ -42,7 +42,8 @@ type instance struct {
 	settled            chan struct{} // closed when it is ready, or has ended
 	errors             tail
 	stacks             stackReader
-	pardoned           bool   // guarded by traffic.mu
+	pardoned           bool // guarded by traffic.mu, as abandoned
+	abandoned          []abandoned
 	pids               pidSet // of processes that serve
 	readers            sync.WaitGroup
 	exited             chan exit

@@ -94,6 +94,30 @@ func (t *traffic) leave(f *Flight) {
 	f.conn, f.traffic = nil, nil
 	f.place.flights--
 	f.place.progress.Add(1)
+	t.abandon(f)
+}
+
+// maxAbandoned bounds what is remembered of requests without a client.
+const maxAbandoned = 256
+
+// abandon remembers a request that the app works on though its client has
+// left: it may be what keeps all others waiting. t.mu is held.
+func (t *traffic) abandon(f *Flight) {
+	if f.begun.IsZero() || !f.answered.IsZero() || f.by == nil || f.by != f.place.current.Load() {
+		return
+	}
+	if len(f.by.abandoned) >= maxAbandoned {
+		f.by.abandoned = f.by.abandoned[1:]
+	}
+	f.by.abandoned = append(f.by.abandoned, abandoned{method: f.Method, route: f.Route, begun: f.begun, pid: f.pid})
+}
+
+// abandoned is a request whose client has left. When the app is done with it
+// is not known: it explains a hang for as long as its route may take.
+type abandoned struct {
+	method, route string
+	begun         time.Time
+	pid           int
 }
 
 // again moves f to another place under another id, for a second try.
@@ -194,6 +218,11 @@ func (t *traffic) look(s *health.Sample, p *place, announced bool) {
 		}
 		if f.client.IsZero() {
 			s.Running = append(s.Running, health.Request{Method: f.Method, Route: f.Route, Age: s.At.Sub(since), Usual: t.usual[f.Route], PID: f.pid})
+		}
+	}
+	if i := p.current.Load(); i != nil {
+		for _, gone := range i.abandoned {
+			s.Running = append(s.Running, health.Request{Method: gone.method, Route: gone.route, Age: s.At.Sub(gone.begun), Usual: t.usual[gone.route], PID: gone.pid})
 		}
 	}
 	s.Progress = p.progress.Load()

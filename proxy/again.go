@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+)
+
+// maxResend is how often a request is sent again.
+const maxResend = 3
+
+// poisonDeaths is how many processes of the app one request may have ended.
+const poisonDeaths = 2
+
+// errPoison is a request of a route that has ended the app.
+var errPoison = errors.New("requests of this route ended the app twice; it gets none for ten minutes")
+
+// errUnsent wraps an error before the first byte of a request was sent.
+type errUnsent struct{ error }
+
+// Unwrap gives the error.
+func (e errUnsent) Unwrap() error { return e.error }
+
+// again prepares the next try of a request that got no answer, or says that
+// there is none. GET, HEAD and OPTIONS may run twice; of all others there must
+// be proof that the app has not begun, and never will (see [app.App.Again]).
+func (t *transport) again(r *http.Request, cause error, try int) (*http.Request, bool) {
+	x := exchangeOf(r.Context())
+	body, isKept := r.Body.(*keptBody)
+	var client errUpload
+	switch {
+	case x == nil, r.Context().Err() != nil, errors.As(cause, &client), isUpgrade(r, "websocket"):
+		return nil, false
+	case isKept && (!t.lean.can(r) || !body.rewind()): // http.Transport may still be reading it
+		return nil, false
+	}
+	var unsent errUnsent
+	safe := idempotent[r.Method] && !hasBody(r)
+	ctx, cancel := context.WithTimeout(r.Context(), x.handler.Hold)
+	defer cancel()
+	err := x.handler.App.Again(ctx, &x.flight, safe, errors.As(cause, &unsent))
+	if err != nil || t.blames(x, try) {
+		return nil, false
+	}
+	next := r.Clone(r.Context())
+	next.Body = r.Body
+	x.handler.address(x, next)
+	return next, true
+}
+
+// blames says whether a request has failed so often that it may be the cause.
+// Of an app of ours we know how its processes ended, and a route that ends
+// them gets no requests at all; of another's we know only that no answer came,
+// and do not ask again.
+func (t *transport) blames(x *exchange, try int) bool {
+	route := x.label()
+	if x.flight.Addr() != "" {
+		if x.flight.Deaths() >= poisonDeaths {
+			t.poison.add(route)
+		}
+		return t.poison.has(route)
+	}
+	if t.weary.has(route) {
+		return true
+	}
+	if try > 0 {
+		t.weary.add(route)
+	}
+	return false
+}
+
+// address directs out to the instance that the flight is for, under the
+// flight's id.
+func (h *Handler) address(x *exchange, out *http.Request) {
+	out.URL.Host = h.Upstream.Host
+	if addr := x.flight.Addr(); addr != "" {
+		out.URL.Host = addr
+	}
+	h.App.Prepare(out, app.Forwarded{
+		ID:     x.flight.ID,
+		Client: x.identity.Addr,
+		Scheme: x.identity.Scheme,
+		Host:   x.identity.Host,
+	})
+}
+
+// enter says that the request is about to go to the app.
+func (h *Handler) enter(x *exchange) {
+	x.id = h.ids.id()
+	x.flight.ID, x.flight.Method, x.flight.Route = x.id, x.request.Method, x.label()
+	x.flight.Streams = isUpgrade(x.request, "websocket") || headerHasToken(x.request.Header["Accept"], "text/event-stream")
+	h.App.Enter(&x.flight)
+}
+
+// Bounds of what is kept of bodies for a second try, in bytes: of one request,
+// and of all together. What is larger is sent once only.
+const (
+	maxKept    = 1 << 20
+	maxKeptAll = 64 << 20
+)
+
+// keptBody is a request's body that can be sent again, as long as it is small.
+type keptBody struct {
+	io.ReadCloser
+	all *atomic.Int64 // bytes kept by all requests
+
+	mu      sync.Mutex
+	kept    []byte
+	at      int   // how much of kept was read in this try
+	counted int64 // what all has of kept
+	lost    bool  // nothing more is kept: too much, or no other try
+}
+
+// keep makes r's body one that can be sent again.
+func (t *transport) keep(r *http.Request) (*http.Request, *keptBody) {
+	body := &keptBody{ReadCloser: r.Body, all: &t.kept}
+	out := *r
+	out.Body = body
+	return &out, body
+}
+
+// done says that there will be no other try. The body may still be read.
+func (b *keptBody) done() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all.Add(-b.counted)
+	b.counted, b.lost = 0, true
+}
+
+// Read implements io.Reader.
+func (b *keptBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.at < len(b.kept) {
+		n := copy(p, b.kept[b.at:])
+		b.at += n
+		b.mu.Unlock()
+		return n, nil
+	}
+	b.mu.Unlock()
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost || n == 0 {
+		return n, err
+	}
+	if len(b.kept)+n > maxKept || b.all.Load()+int64(n) > maxKeptAll {
+		b.all.Add(-b.counted)
+		b.counted, b.lost, b.kept, b.at = 0, true, nil, 0
+		return n, err
+	}
+	b.counted += int64(n)
+	b.all.Add(int64(n))
+	b.kept = append(b.kept, p[:n]...)
+	b.at = len(b.kept)
+	return n, err
+}
+
+// rewind begins anew; false where that isn't possible.
+func (b *keptBody) rewind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.at = 0
+	return !b.lost
+}
