@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -55,12 +56,37 @@ func kernelBans(bans []ban.Ban, c *config.Config, clients *clientip.Resolver, to
 	var picked []kernel.Ban
 	for _, b := range bans {
 		standing, _ := clients.PrefixStanding(b.Client)
-		if b.Observed || standing != clientip.Bannable || aboutRoutes(c.Rules, b.Rule) {
+		if b.Observed || standing != clientip.Bannable || aboutRoutes(c.Rules, b.Rule) || mayHoldIgnored(c, b.Client) {
 			continue
 		}
 		picked = append(picked, kernel.Ban{Prefix: b.Client, Until: b.Until, Told: told(b)})
 	}
 	return picked
+}
+
+// mayHoldIgnored says whether somebody in a network is, or by a name that the
+// packet filter can't know may be, ignored by a setting or rule.
+func mayHoldIgnored(c *config.Config, network netip.Prefix) bool {
+	peers := slices.Clone(c.Ignore)
+	for _, r := range c.Rules {
+		if r.Action == string(ban.Ignore) && !r.Observe {
+			peers = append(peers, r.Match.Peers...)
+		}
+	}
+	return slices.ContainsFunc(peers, func(p config.Peer) bool {
+		if p.Host != "" {
+			return !oneClient(c, network)
+		}
+		return p.Prefix.Overlaps(network)
+	})
+}
+
+// oneClient says whether a network is what counts as one client.
+func oneClient(c *config.Config, network netip.Prefix) bool {
+	if network.Addr().Is4() {
+		return network.Bits() >= c.IPv4Prefix
+	}
+	return network.Bits() >= c.IPv6Prefix
 }
 
 func aboutRoutes(rules []config.Rule, name string) bool {

@@ -200,11 +200,15 @@ func TestKernelBans(t *testing.T) {
 	c := config.Default()
 	c.Ignore = []config.Peer{{Prefix: netip.MustParsePrefix("198.51.100.7/32")}}
 	s, _, _ := lateNames(t, c)
-	c.Rules = []config.Rule{{Name: "login", Match: config.Match{Routes: []string{"/login"}}}, {Name: "office", Match: config.Match{Methods: []string{"PUT"}}}}
+	c.Rules = []config.Rule{
+		{Name: "friends", Action: "ignore", Match: config.Match{Peers: []config.Peer{{Prefix: netip.MustParsePrefix("203.0.115.9/32")}}}},
+		{Name: "login", Match: config.Match{Routes: []string{"/login"}}}, {Name: "office", Match: config.Match{Methods: []string{"PUT"}}},
+	}
 	now := time.Now()
 	for client, rule := range map[string]string{
 		"203.0.113.1/32": ban.RuleUnexpected, "203.0.113.2/32": "login", "203.0.113.3/32": "office",
 		"198.51.100.0/24": ban.RuleOperator, // one in it is ignored
+		"203.0.115.0/24":  ban.RuleSiblings, // as above, by a rule
 		"203.0.114.0/24":  ban.RuleOperator,
 		"2001:db8::/64":   ban.RuleOperator,
 	} {
@@ -221,6 +225,10 @@ func TestKernelBans(t *testing.T) {
 	}
 	if want := "203.0.113.1/32 203.0.113.3/32 203.0.114.0/24 2001:db8::/64"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
+	}
+	c.Rules[0].Match.Peers[0] = config.Peer{Host: ".example.org"} // anybody's, in a network
+	if got := s.kernelBans(now); len(got) != 3 {
+		t.Errorf("with names that are ignored: %v", got)
 	}
 	c.Observe = true
 	if got := s.kernelBans(now); len(got) != 0 {

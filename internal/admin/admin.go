@@ -48,8 +48,8 @@ type Config struct {
 	Queue func() overview.Queue
 	// Ready says why the proxy would not forward at present; nil: always ready.
 	Ready func() error
-	// Reload reads the configuration again and applies it, or returns why the
-	// old one stays in force; nil: there is nothing to reload.
+	// Reload reads the configuration again and applies it, or returns that the
+	// old one stays in force, and why; nil: there is nothing to reload.
 	Reload func(context.Context) error
 	// Now is the engine's clock; nil: time.Now.
 	Now func() time.Time

@@ -281,7 +281,7 @@ func TestReload(t *testing.T) {
 	if err := d.client.Reload(t.Context()); err != nil || calls != 1 {
 		t.Errorf("reload: %v after %d calls", err, calls)
 	}
-	problem = errors.New("flask2ban.yaml:3:1: unknown key")
+	problem = errors.New("the old configuration stays in force: flask2ban.yaml:3:1: unknown key")
 	err := d.client.Reload(t.Context())
 	if want := "the old configuration stays in force: flask2ban.yaml:3:1: unknown key"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

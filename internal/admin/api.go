@@ -74,7 +74,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	err := s.cfg.Reload(r.Context())
 	s.audit(r, "reload", "error", err)
 	if err != nil {
-		return refuse(http.StatusUnprocessableEntity, "the old configuration stays in force: %v", err)
+		return refuse(http.StatusUnprocessableEntity, "%v", err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

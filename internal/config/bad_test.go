@@ -29,7 +29,8 @@ func TestBadFile(t *testing.T) {
 			`f.yaml:3:11: maxretry: want a number from 0.5 to 1000000, not "x"`}},
 
 		{"no YAML", "listen: [\n", []string{`f.yaml:1:1: not YAML: did not find expected node content`}},
-		{"tab", "a:\n\tb: 1\n", []string{`f.yaml:2:1: not YAML: found character that cannot start any token`}},
+		{"tab", "a:\n\tb: 1\n", []string{`f.yaml:2:1: not YAML: found character that cannot start any token; indent with spaces, not tabs`}},
+		{"tab at the start", "\tb: 1\n", []string{`f.yaml:1:1: not YAML: found character that cannot start any token; indent with spaces, not tabs`}},
 		{"list at the top", "- a\n", []string{`f.yaml:1:1: want "key: value" lines`}},
 		{"text at the top", "hello\n", []string{`f.yaml:1:1: want "key: value" lines`}},
 		{"two documents", "mode: observe\n---\nmode: enforce\n", []string{`f.yaml:1:1: holds more than one document; remove the "---" line`}},

@@ -2,11 +2,13 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -65,10 +67,11 @@ var position = regexp.MustCompile(`^yaml: (?:(?:unmarshal errors:\s*)?line (\d+)
 func (r *reader) syntax(err error) *Error {
 	place, text := r.name, err.Error()
 	if m := position.FindStringSubmatch(text); m != nil {
-		if m[1] != "" {
-			place += ":" + m[1] + ":1"
-		}
+		place += ":" + cmp.Or(m[1], "1") + ":1"
 		text = m[2]
+	}
+	if strings.Contains(text, "cannot start any token") {
+		text += "; indent with spaces, not tabs"
 	}
 	return &Error{Place: place, Problem: "not YAML: " + text}
 }
