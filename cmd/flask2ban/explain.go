@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -24,14 +25,14 @@ const maxLine = 1 << 20
 
 func (c *cli) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain APP METHOD TARGET | explain APP -",
+		Use:   "explain APP [METHOD] TARGET | explain APP -",
 		Short: "Say what the table makes of a request, and why",
 		Long: `TARGET is what stands in the request line: a path, or a whole URL, with its
-query. With - in place of METHOD, lines "METHOD TARGET" are read from the
-standard input and one JSON object a line is printed; a line that is none of
-these gives one with the verdict "error".`,
+query; METHOD is GET unless given. With - in place of both, lines "METHOD TARGET"
+are read from the standard input and one JSON object a line is printed; a line
+that is none of these gives one with the verdict "error".`,
 		Example: cmdline.Example(
-			"flask2ban explain app.py GET /user/alice",
+			"flask2ban explain app.py /user/alice",
 			"flask2ban explain app.py GET /2020 --host example.org --werkzeug 2.2.2",
 			`awk -F'"' '{print $2}' access.log | cut -d' ' -f1,2 | flask2ban explain app.py - | jq -r .verdict | sort | uniq -c`),
 		Args: explainArgs,
@@ -52,7 +53,8 @@ these gives one with the verdict "error".`,
 		if args[1] == "-" {
 			return explainStream(cmd.Context(), table, *host, c.stdin, c.stdout)
 		}
-		e := table.Explain(*host, args[1], args[2])
+		method, target := request(args[1:])
+		e := table.Explain(*host, method, target)
 		if *asJSON {
 			return writeJSONLine(c.stdout, e)
 		}
@@ -65,7 +67,21 @@ func explainArgs(cmd *cobra.Command, args []string) error {
 	if len(args) >= 2 && args[1] == "-" {
 		return cmdline.Arguments("APP", "-")(cmd, args)
 	}
+	if len(args) == 2 && isTarget(args[1]) {
+		return nil
+	}
 	return cmdline.Arguments("APP", "METHOD", "TARGET")(cmd, args)
+}
+
+// isTarget says that an argument is no method: a path, or a whole URL.
+func isTarget(arg string) bool { return strings.HasPrefix(arg, "/") || strings.Contains(arg, "://") }
+
+// request is the method and the target among the arguments after the app.
+func request(args []string) (method, target string) {
+	if len(args) == 1 {
+		return http.MethodGet, args[0]
+	}
+	return args[0], args[1]
 }
 
 func writeJSONLine(w io.Writer, v any) error {

@@ -285,3 +285,18 @@ func TestLimitsAreReported(t *testing.T) {
 		t.Errorf("unresolved: %+v", p.Unresolved)
 	}
 }
+
+// A project of another framework is told so.
+func TestOtherFrameworksAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte("-- manage.py --\nimport os\ndef main():\n    from django.core.management import execute\n    execute()\n-- plain.py --\nprint(1)\n")))
+	for _, c := range []struct{ entry, want string }{
+		{"manage.py", "no Flask app was found from here (the file imports django, whose routes are not read); name it as module:object"},
+		{"plain.py", "no Flask app was found from here; name it as module:object"},
+	} {
+		p := readIn(t, dir, c.entry, Options{})
+		if len(p.Unresolved) != 1 || p.Unresolved[0].Reason != c.want {
+			t.Errorf("%s: got %+v, want %s", c.entry, p.Unresolved, c.want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"os"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -102,7 +104,7 @@ func (in *interp) route(m mount, r *urlRule) routes.Route {
 
 func (in *interp) conclude(p *routes.Project, e Entry, main *app) {
 	if main == nil {
-		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "no Flask app was found from here; name it as module:object")
+		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "no Flask app was found from here%s; name it as module:object", in.otherFramework(e.File))
 	}
 	if in.exhausted {
 		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "the app takes too many steps, or too much time, to follow")
@@ -117,6 +119,21 @@ func (in *interp) conclude(p *routes.Project, e Entry, main *app) {
 	for i := range p.Routes {
 		p.Routes[i].Converters = usedConverters(p.Routes[i].Rule, p.Options.Converters)
 	}
+}
+
+// frameworks are what people take for Flask, or try us with.
+var frameworks = regexp.MustCompile(`(?m)^[ \t]*(?:from|import)[ \t]+(django|fastapi|starlette|bottle|tornado|aiohttp|sanic|falcon|pyramid|quart|cherrypy)\b`)
+
+// otherFramework says which one a file imports that has no Flask app.
+func (in *interp) otherFramework(file string) string {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	if m := frameworks.FindSubmatch(src); m != nil {
+		return " (the file imports " + string(m[1]) + ", whose routes are not read)"
+	}
+	return ""
 }
 
 func (in *interp) mapOptions(p *routes.Project, main *app) {
