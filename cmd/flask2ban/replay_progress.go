@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/flask2ban/flask2ban/internal/cmdline"
@@ -38,17 +39,25 @@ func (p *replayProgress) draw(n replay.Progress) {
 	line := fmt.Sprintf("%d lines, %.0f/s", n.Lines, rate)
 	if n.Passes > 1 {
 		line = fmt.Sprintf("pass %d of %d: %s", n.Pass, n.Passes, line)
-		rate = 0
 	}
 	if n.Size > 0 && n.Read > 0 {
 		done := min(1, float64(n.Read)/float64(n.Size))
 		// Earlier passes took as long as this one will.
 		all := (float64(n.Pass-1) + done) / float64(n.Passes)
 		left := time.Duration(float64(n.Took) * (1 - all) / all).Round(time.Second)
-		line += fmt.Sprintf(", %.0f%%, %v left", 100*all, left)
+		line = fmt.Sprintf("[%s] %3.0f%%  %s, %v left", bar(all), 100*all, line, left)
 	}
 	fmt.Fprintf(p.out, "\r\x1b[K%s", line)
 	p.drawn = true
+}
+
+// barWidth is that of the bar, in columns.
+const barWidth = 20
+
+// bar draws a part of 1.
+func bar(part float64) string {
+	full := int(part * barWidth)
+	return strings.Repeat("#", full) + strings.Repeat(".", barWidth-full)
 }
 
 // end takes the line away.

@@ -80,7 +80,7 @@ func TestReplayProgress(t *testing.T) {
 	r.Progress(replay.Progress{Pass: 1, Passes: 2, Lines: 500, Read: 50, Size: 100, Took: time.Second})
 	r.Progress(replay.Progress{Pass: 1, Passes: 1, Lines: 2000, Took: time.Second})
 	p.end()
-	want := "\r\x1b[Kpass 1 of 2: 500 lines, 500/s, 25%, 3s left\r\x1b[K2000 lines, 2000/s\r\x1b[K"
+	want := "\r\x1b[K[#####...............]  25%  pass 1 of 2: 500 lines, 500/s, 3s left\r\x1b[K2000 lines, 2000/s\r\x1b[K"
 	if got := drawn.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
