@@ -121,6 +121,26 @@ func TestField05IPv6By64(t *testing.T) {
 	wantStatus(t, "a sixth address", ask("2001:db8:1:2:ffff::9", "/"), 403)
 	wantStatus(t, "the next network", ask("2001:db8:1:3::1", "/"), 200)
 	wantBans(t, d, "2001:db8:1:2::/64")
+	// One who changes from /64 to /64 loses the /56, and its neighbour doesn't.
+	for n := range 8 {
+		ask(fmt.Sprintf("2001:db8:2:1%02x::1", n), "/.env")
+	}
+	wantStatus(t, "the ninth network of the /56", ask("2001:db8:2:1ff::1", "/"), 403)
+	wantStatus(t, "the next /56", ask("2001:db8:2:200::1", "/"), 200)
+	// But where a phone beside them uses the app, only who offends is refused.
+	wantStatus(t, "a phone", ask("2001:db8:3:1ff::1", "/"), 200)
+	for n := range 12 {
+		ask(fmt.Sprintf("2001:db8:3:1%02x::1", n), "/.env")
+	}
+	wantStatus(t, "the phone", ask("2001:db8:3:1ff::1", "/"), 200)
+	out, err := d.cli("why", "2001:db8:2:1ff::1")
+	if err != nil || !strings.Contains(out, "by rule siblings") || !strings.Contains(out, "flask2ban bans remove 2001:db8:2:100::/56") {
+		t.Errorf("why: %v: %s", err, out)
+	}
+	if out, err := d.cli("bans", "remove", "2001:db8:2:100::/56", "--inside"); err != nil || !strings.Contains(out, "8 bans inside it are ended") {
+		t.Errorf("remove: %v: %s", err, out)
+	}
+	wantStatus(t, "after the unban", ask("2001:db8:2:101::1", "/"), 200)
 }
 
 // TestField06BrowsersAndMissingRecords: what browsers ask for on their own,
@@ -198,6 +218,12 @@ func TestField09IgnoredAndUnbanned(t *testing.T) {
 	}
 	if out, err := d.cli("bans", "remove", "127.0.1.1"); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	c.want(200, "/")
+	for n := range 8 { // it goes on as before, and the unban is still to have an effect
+		if status, _ := c.get(fmt.Sprintf("/again/%d", n)); status == 403 {
+			t.Errorf("banned again in the grace, with probe %d", n+1)
+		}
 	}
 	c.want(200, "/")
 	wantBans(t, d)
