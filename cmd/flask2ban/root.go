@@ -5,8 +5,10 @@ import (
 	"regexp"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/flask2ban/flask2ban/internal/cmdline"
+	"github.com/flask2ban/flask2ban/internal/config"
 )
 
 // rootCommand is the whole command line.
@@ -56,8 +58,16 @@ func (c *cli) commands() []commandGroup {
 		{"judge", "The running daemon:", []*cobra.Command{
 			c.statusCommand(), c.topCommand(), c.rulesCommand(), c.bansCommand(), c.whyCommand(), c.reloadCommand(),
 		}},
-		{"other", "Other:", []*cobra.Command{c.probeCommand(), c.versionCommand()}},
+		{"other", "Other:", []*cobra.Command{c.unitCommand(), c.probeCommand(), c.program().VersionCommand()}},
 	}
+}
+
+func (c *cli) unitCommand() *cobra.Command {
+	settings := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.AddFlags(settings)
+	return c.program().UnitCommand(settings, func(flags *pflag.FlagSet) (*config.Config, error) {
+		return config.Load(flags, c.getenv, "")
+	})
 }
 
 func (c *cli) serveCommand() *cobra.Command {

@@ -72,7 +72,8 @@ type Server struct {
 	token    [sha256.Size]byte
 	hosts    hosts
 	mux      *http.ServeMux
-	overview *overview.Collector
+	overview *overview.Collector // nil where nobody is judged
+	lines    []endpoint
 }
 
 // New makes a Server. The only error is a missing engine.
@@ -97,10 +98,16 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: c, overview: collector, token: sha256.Sum256([]byte(c.Token)), hosts: newHosts(c.Hosts), mux: http.NewServeMux()}
-	for _, e := range s.endpoints() {
+	s.offer(s.endpoints())
+	return s, nil
+}
+
+// offer makes the lines of the API what s answers.
+func (s *Server) offer(lines []endpoint) {
+	s.lines = append(lines, endpoint{"/", read, s.unknown})
+	for _, e := range s.lines {
 		s.mux.Handle(e.pattern, s.guard(e))
 	}
-	return s, nil
 }
 
 // Sample notes every few seconds what goes on, for the history, until ctx ends.
@@ -129,6 +136,5 @@ func (s *Server) endpoints() []endpoint {
 		{"POST /api/v1/bans", change, s.ban},
 		{"DELETE /api/v1/bans/{client...}", change, s.unban},
 		{"POST /api/v1/reload", change, s.reload},
-		{"/", read, s.unknown},
 	}
 }

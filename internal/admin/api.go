@@ -84,7 +84,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 // wrong path.
 func (s *Server) unknown(w http.ResponseWriter, r *http.Request) error {
 	var all, allowed []string
-	for _, e := range s.endpoints() {
+	for _, e := range s.lines {
 		method, _, ok := strings.Cut(e.pattern, " ")
 		if !ok {
 			continue

@@ -1,0 +1,95 @@
+package cmdline
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"syscall"
+
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/systemd"
+)
+
+// AppConfig is what the configuration says of the app.
+func AppConfig(c *config.Config) app.Config {
+	return app.Config{
+		App:           c.App,
+		Command:       c.Command,
+		Python:        c.Python,
+		User:          c.User,
+		Group:         c.Group,
+		AllowDebugger: c.AllowDebugger,
+		NoProxyFix:    c.NoProxyFix,
+		StartTimeout:  c.StartTimeout,
+		StopTimeout:   c.StopTimeout,
+	}
+}
+
+// ExitOf gives an app's own end its exit code.
+func ExitOf(err error) error {
+	var exit *app.ExitError
+	if errors.As(err, &exit) {
+		return &ExitError{Code: exit.Code, Err: exit}
+	}
+	return err
+}
+
+// NewLogger is the log as the configuration wants it.
+func NewLogger(w io.Writer, c *config.Config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// DescribeInstance says how the app runs, in a line.
+func DescribeInstance(in app.State) string {
+	text := strings.ReplaceAll(in.Name, "_", " ")
+	if !in.Since.IsZero() {
+		text += " since " + Clock(in.Since)
+	}
+	if in.PID != 0 {
+		text += fmt.Sprintf(", pid %d", in.PID)
+	}
+	if in.User != "" {
+		text += " as " + in.User
+	}
+	if in.Restarts > 0 {
+		text += fmt.Sprintf(", %d restarts, last exit: %s", in.Restarts, in.LastExit)
+	}
+	if in.Name != app.Ready && in.Reason != "" {
+		text += "; " + Printable(in.Reason)
+	}
+	return text
+}
+
+// Health is how the service manager sees an app's state.
+func Health(st app.State, name string) systemd.Health {
+	h := systemd.Health{Status: name + " is " + DescribeInstance(app.State{Name: st.Name, PID: st.PID, Restarts: st.Restarts, LastExit: st.LastExit, Reason: st.Reason})}
+	switch st.Name {
+	case app.Ready:
+		h.Ready = true
+	case app.Starting, app.Restarting, app.Stopping:
+		h.Busy = true
+	}
+	return h
+}
+
+// ListenError says why an address can't be listened on, and what to do.
+func ListenError(addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: another program already listens there; stop it (ss -ltnp shows which) or choose another --listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen on %s: a port below 1024 needs root or CAP_NET_BIND_SERVICE; use sudo, or a port such as --listen :8080", addr)
+	}
+	return fmt.Errorf("listen on %s: %w", addr, err)
+}
