@@ -49,7 +49,7 @@ type guard struct {
 // newGuard opens what must be there before the log is read. Close it whatever
 // comes.
 func (c *cli) newGuard(ctx context.Context, cfg *config.Config, clients *clientip.Resolver, ports []uint) (*guard, error) {
-	g := &guard{config: cfg, clients: clients, log: newLogger(c.stderr, cfg)}
+	g := &guard{config: cfg, clients: clients, log: cmdline.NewLogger(c.stderr, cfg)}
 	for _, p := range ports {
 		if p == 0 || p > 65535 {
 			return nil, cmdline.Usagef("--port %d: want 1 to 65535", p)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/overview"
@@ -42,13 +41,13 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 	}
 	c.tuneMemory()
 	events := &overview.Events{}
-	log := slog.New(events.Tee(newLogger(c.stderr, cfg).Handler()))
+	log := slog.New(events.Tee(cmdline.NewLogger(c.stderr, cfg).Handler()))
 	s := &service{cli: c, config: cfg, current: cfg, load: load, log: log, events: events}
 	err = s.open(ctx)
 	if err == nil {
 		err = s.run(ctx)
 	}
-	return errors.Join(exitOf(err), s.close())
+	return errors.Join(cmdline.ExitOf(err), s.close())
 }
 
 // Memory is traded for speed: a proxy's heap is small and short-lived, and
@@ -70,32 +69,11 @@ func (c *cli) tuneMemory() {
 	}
 }
 
-// exitOf gives an app's own end its exit code.
-func exitOf(err error) error {
-	var exit *app.ExitError
-	if errors.As(err, &exit) {
-		return &cmdline.ExitError{Code: exit.Code, Err: exit}
-	}
-	return err
-}
-
 func orText(s, def string) string {
 	if s == "" {
 		return def
 	}
 	return s
-}
-
-func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
-		level = slog.LevelInfo // config has checked it
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // openAccessLog opens the file that an access log goes to; nil for none.

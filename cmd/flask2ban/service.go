@@ -181,22 +181,10 @@ func (s *service) openApp(ctx context.Context) error {
 		s.sidecar = proxy.NewSidecar(u, s.log)
 		return nil
 	}
+	c := cmdline.AppConfig(s.config)
+	c.HideRequests, c.Log, c.Output, c.Observer = true, s.log, s.cli.stderr, &observer{service: s}
 	var err error
-	s.app, err = app.New(app.Config{
-		App:           s.config.App,
-		Command:       s.config.Command,
-		Python:        s.config.Python,
-		User:          s.config.User,
-		Group:         s.config.Group,
-		AllowDebugger: s.config.AllowDebugger,
-		NoProxyFix:    s.config.NoProxyFix,
-		HideRequests:  true,
-		Log:           s.log,
-		Output:        s.cli.stderr,
-		StartTimeout:  s.config.StartTimeout,
-		StopTimeout:   s.config.StopTimeout,
-		Observer:      &observer{service: s},
-	})
+	s.app, err = app.New(c)
 	return cmdline.Usage(err)
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
-	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/overview"
 )
@@ -80,24 +79,7 @@ func describeApp(st admin.Status) string {
 	if st.Instance == nil {
 		return fmt.Sprintf("%s, run by someone else at %s", st.App, st.Upstream)
 	}
-	in := st.Instance
-	text := fmt.Sprintf("%s, %s", st.App, strings.ReplaceAll(in.Name, "_", " "))
-	if !in.Since.IsZero() {
-		text += " since " + cmdline.Clock(in.Since)
-	}
-	if in.PID != 0 {
-		text += fmt.Sprintf(", pid %d", in.PID)
-	}
-	if in.User != "" {
-		text += " as " + in.User
-	}
-	if in.Restarts > 0 {
-		text += fmt.Sprintf(", %d restarts, last exit: %s", in.Restarts, in.LastExit)
-	}
-	if in.Name != app.Ready && in.Reason != "" {
-		text += "; " + cmdline.Printable(in.Reason)
-	}
-	return text
+	return st.App + ", " + cmdline.DescribeInstance(*st.Instance)
 }
 
 // describeQueue says how busy the app is.

@@ -60,7 +60,7 @@ func (s *service) open(c *cli) (err error) {
 		return err
 	}
 	ac := cmdline.AppConfig(s.config)
-	ac.OwnPort, ac.Listener, ac.Log, ac.Output, ac.Observer = true, listener, s.log, s.output, &observer{log: s.log}
+	ac.OwnPort, ac.Unseen, ac.Listener, ac.Log, ac.Output, ac.Observer = true, true, listener, s.log, s.output, &observer{log: s.log}
 	if s.app, err = app.New(ac); err != nil {
 		return cmdline.Usage(err)
 	}
@@ -154,4 +154,7 @@ func (*observer) Exception(app.Exception) {}
 func (o *observer) State(st app.State) {
 	o.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
 }
+
+// Event implements app.Observer; "status" lists them.
+func (*observer) Event(app.Event) {}
 
