@@ -157,4 +157,3 @@ func (o *observer) State(st app.State) {
 
 // Event implements app.Observer; "status" lists them.
 func (*observer) Event(app.Event) {}
-
