@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"internal/overview":        {"ban", "routes", "internal/app", "internal/metrics"},
 	"internal/cmdline":         {"internal/admin", "internal/app", "internal/config", "internal/state", "internal/systemd"},
 	"internal/systemd":         {},
+	"internal/handover":        {},
 	"internal/hostname":        {},
 	"internal/kernel":          {},
 	"internal/layout":          {},

@@ -1,0 +1,318 @@
+// Package handover lets a process give way to a new one, of another version
+// maybe, without a moment in which nobody listens.
+//
+// The old process starts the new one with its listening sockets. The new one
+// gets ready and says so; the old one lets go of what only one can have (files
+// with locks); the new one takes that, serves and says so; only then the old one
+// ends, when its requests are done. Whatever fails before, the old one goes on.
+//
+// github.com/cloudflare/tableflip hands sockets over, too, but knows one step
+// only: its child is ready while the parent still has its locks, or has to wait
+// until the parent has ended, which an open stream makes long.
+package handover
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// variable names the channel's descriptor and then the sockets after it.
+const variable = "FLASK2BAN_HANDOVER"
+
+// message is one line on the channel.
+type message struct {
+	Ready   bool            `json:"ready,omitempty"`   // the new one
+	Go      bool            `json:"go,omitempty"`      // the old one has let go
+	Serving bool            `json:"serving,omitempty"` // the new one
+	Error   string          `json:"error,omitempty"`   // the new one can't
+	Record  json.RawMessage `json:"record,omitempty"`  // of the old one, afterwards
+}
+
+// channel sends and receives messages.
+type channel struct {
+	conn net.Conn
+	in   *bufio.Scanner
+	mu   sync.Mutex
+}
+
+func newChannel(f *os.File) (*channel, error) {
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	c := &channel{conn: conn, in: bufio.NewScanner(conn)}
+	c.in.Buffer(nil, 16<<20)
+	return c, nil
+}
+
+func (c *channel) send(m message) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err = c.conn.Write(append(line, '\n'))
+	return err
+}
+
+// receive waits for a message until ctx ends.
+func (c *channel) receive(ctx context.Context) (m message, err error) {
+	stop := context.AfterFunc(ctx, func() { c.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if !c.in.Scan() {
+		if ctx.Err() != nil {
+			return m, ctx.Err()
+		}
+		if c.in.Err() != nil {
+			return m, c.in.Err()
+		}
+		return m, io.EOF
+	}
+	return m, json.Unmarshal(c.in.Bytes(), &m)
+}
+
+// Sockets are listening sockets by a name that old and new agree on.
+type Sockets map[string]*os.File
+
+// Close closes what nobody has taken.
+func (s Sockets) Close() {
+	for _, f := range s {
+		f.Close()
+	}
+}
+
+// Successor is the new process as the old one sees it.
+type Successor struct {
+	channel *channel
+	cmd     *exec.Cmd
+	ended   chan struct{}
+}
+
+// Start starts the program again, as it was called, with sockets, and returns
+// when it is ready to take over. An error says why it is not; then it is gone,
+// and nothing has changed.
+func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
+	exe, err := program()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "handover")
+	defer theirs.Close()
+	c, err := newChannel(os.NewFile(uintptr(pair[0]), "handover"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Successor{channel: c, ended: make(chan struct{})}
+	s.cmd = command(exe, theirs, sockets)
+	if err := s.cmd.Start(); err != nil {
+		c.conn.Close()
+		return nil, fmt.Errorf("start %s: %w", exe, err)
+	}
+	go func() {
+		s.cmd.Wait()
+		close(s.ended)
+	}()
+	return s, s.await(ctx, func(m message) bool { return m.Ready })
+}
+
+// program is the file that we were started from; where an installation has put
+// another in its place, that one.
+func program() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(exe, " (deleted)"), nil
+}
+
+// notForSuccessor are variables that are about one process.
+var notForSuccessor = []string{variable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"}
+
+func command(exe string, channel *os.File, sockets Sockets) *exec.Cmd {
+	cmd := exec.Command(exe, os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{channel}
+	var names []string
+	for name, f := range sockets {
+		names = append(names, name)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(notForSuccessor, name)
+	})
+	list, _ := json.Marshal(names) // strings can be marshalled
+	cmd.Env = append(cmd.Env, variable+"=3 "+string(list))
+	// A terminal's ^C is for the process that was started there, which
+	// passes it on.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// await returns nil when the message comes. Else it ends the successor.
+func (s *Successor) await(ctx context.Context, wanted func(message) bool) error {
+	m, err := s.channel.receive(ctx)
+	switch {
+	case err == nil && m.Error != "":
+		err = errors.New(m.Error)
+	case err == nil && wanted(m):
+		return nil
+	case errors.Is(err, io.EOF):
+		err = errors.New("it ended before it was ready")
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errors.New("it was not ready in time")
+	}
+	s.channel.conn.Close()
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(killAfter):
+		s.cmd.Process.Kill()
+		<-s.ended
+	}
+	return err
+}
+
+// killAfter is what a successor gets to end that did not get ready.
+const killAfter = 10 * time.Second
+
+// PID is the successor's process.
+func (s *Successor) PID() int { return s.cmd.Process.Pid }
+
+// Go says that what only one can have is free, and returns when the successor
+// serves, or why it does not.
+func (s *Successor) Go(ctx context.Context) error {
+	if err := s.channel.send(message{Go: true}); err != nil {
+		return err
+	}
+	return s.await(ctx, func(m message) bool { return m.Serving })
+}
+
+// Send tells the successor something that we have learned since.
+func (s *Successor) Send(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.channel.send(message{Record: data})
+}
+
+// Wait waits for the successor's end in its place: it passes signals on, and
+// takes away the processes that were left to us. It returns the successor's exit
+// code, and is for a process that somebody waits for: a shell, a container.
+func (s *Successor) Wait(signals <-chan os.Signal) int {
+	s.channel.conn.Close()
+	for {
+		select {
+		case sig := <-signals:
+			s.cmd.Process.Signal(sig)
+		case <-s.ended:
+			if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+				return 128 + int(status.Signal())
+			}
+			return s.cmd.ProcessState.ExitCode()
+		}
+	}
+}
+
+// Predecessor is the old process as the new one sees it.
+type Predecessor struct {
+	channel *channel
+	sockets Sockets
+}
+
+// FromPredecessor returns what a predecessor has left; nil where there is none.
+func FromPredecessor() (*Predecessor, error) {
+	text := os.Getenv(variable)
+	if text == "" {
+		return nil, nil
+	}
+	os.Unsetenv(variable)
+	number, list, _ := strings.Cut(text, " ")
+	fd, err := strconv.Atoi(number)
+	var names []string
+	if err == nil {
+		err = json.Unmarshal([]byte(list), &names)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("$%s: %w", variable, err)
+	}
+	p := &Predecessor{sockets: Sockets{}}
+	for i, name := range names {
+		unix.CloseOnExec(fd + 1 + i)
+		p.sockets[name] = os.NewFile(uintptr(fd+1+i), name)
+	}
+	unix.CloseOnExec(fd)
+	p.channel, err = newChannel(os.NewFile(uintptr(fd), "handover"))
+	return p, err
+}
+
+// Socket takes a socket that was handed over; nil where there is none of that
+// name, or no predecessor.
+func (p *Predecessor) Socket(name string) *os.File {
+	if p == nil {
+		return nil
+	}
+	f := p.sockets[name]
+	delete(p.sockets, name)
+	return f
+}
+
+// Ready says that we can take over, and returns when the old process has let go
+// of what only one can have.
+func (p *Predecessor) Ready(ctx context.Context) error {
+	if err := p.channel.send(message{Ready: true}); err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
+	m, err := p.channel.receive(ctx)
+	if err != nil || !m.Go {
+		return fmt.Errorf("take over: the old process does not give way: %w", err)
+	}
+	return nil
+}
+
+// Serving says that we serve; the old process may end.
+func (p *Predecessor) Serving() error {
+	p.sockets.Close()
+	return p.channel.send(message{Serving: true})
+}
+
+// Fail says why we can't take over.
+func (p *Predecessor) Fail(err error) { p.channel.send(message{Error: err.Error()}) }
+
+// Heard calls each with what the old process has still to say, until it ends or
+// ctx does.
+func (p *Predecessor) Heard(ctx context.Context, each func(json.RawMessage)) {
+	defer p.channel.conn.Close()
+	for {
+		m, err := p.channel.receive(ctx)
+		if err != nil {
+			return
+		}
+		if m.Record != nil {
+			each(m.Record)
+		}
+	}
+}
