@@ -50,6 +50,7 @@ type exchange struct {
 	lane     *lane    // of an unknown path
 	inLane   bool     // it has a place there
 
+	paced  *pacedBody // the request's body; nil for none
 	status int
 	bytes  int64
 	flush  bool // each part of the body is sent on at once
@@ -116,6 +117,9 @@ func (x *exchange) testify(status int, h http.Header) {
 func (x *exchange) Write(p []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
+	}
+	if x.multiplexed() {
+		defer x.pressWrite(len(p))()
 	}
 	n, err := x.writer.Write(p)
 	x.bytes += int64(n)

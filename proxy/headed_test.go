@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,7 +29,8 @@ func headedServer(t *testing.T, timeout time.Duration, refused ...string) net.Ad
 	}
 	trusted := netip.MustParsePrefix("127.0.0.0/24")
 	refuse := func(a netip.Addr) bool { return slices.Contains(refused, a.String()) }
-	h := headed(refusing(l, refuse, nil), trusted.Contains, refuse, nil)
+	taken := &crowdListener{Listener: l, crowd: newCrowd(ServerConfig{Log: slog.New(slog.DiscardHandler)}), refuse: refuse}
+	h := headed(taken, trusted.Contains, refuse, nil)
 	h.(*headedListener).timeout = timeout
 	srv := &http.Server{
 		ReadHeaderTimeout: time.Second,

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 )
@@ -52,25 +51,4 @@ func (l *lease) end() {
 	if release != nil {
 		release()
 	}
-}
-
-// meteredConn is a connection that a rule counts.
-type meteredConn struct {
-	net.Conn
-	lease lease
-}
-
-func metered(conn net.Conn, release func()) net.Conn {
-	if release == nil {
-		return conn
-	}
-	m := &meteredConn{Conn: conn}
-	m.lease.hold(release)
-	return m
-}
-
-// Close implements net.Conn.
-func (c *meteredConn) Close() error {
-	c.lease.end()
-	return c.Conn.Close()
 }

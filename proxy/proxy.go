@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +53,12 @@ type Config struct {
 	Hold time.Duration
 	// Queue says how many requests the app gets at a time.
 	Queue QueueConfig
+	// MinRate is the least rate, in bytes a second, at which a client must send
+	// a body and take an answer, after a minute's patience; 0 means any.
+	MinRate int64
+	// SpoolDir is where request bodies are held until they are complete, a
+	// folder of our own; empty streams them.
+	SpoolDir string
 	// SecurePort is the port where HTTPS is spoken: requests that came without
 	// it are sent there. 0 means that they are answered.
 	SecurePort int
@@ -95,6 +103,7 @@ type Handler struct {
 	gate     *gate
 	pages    pages
 	tarpit   chan struct{}
+	spool    *spool          // nil streams bodies
 	ended    context.Context // has ended: asks without waiting
 	held     atomic.Int32    // requests that wait for an instance
 	// manner is how the app answers unknown paths.
@@ -125,6 +134,11 @@ func New(c Config) (*Handler, error) {
 		gate:     newGate(c.Queue, c.Metrics, c.Now),
 		warnings: onceLog{log: c.Log},
 		tarpit:   make(chan struct{}, maxTarpits),
+	}
+	if c.SpoolDir != "" {
+		h.spool = newSpool(c.SpoolDir, func(err error) {
+			h.warnings.warn("spool", "a request body can't be held; it is streamed to the app", "dir", c.SpoolDir, "error", err)
+		})
 	}
 	var end context.CancelFunc
 	h.ended, end = context.WithCancel(context.Background())
@@ -168,13 +182,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // begin starts the exchange: everything known of this request and its answer.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	h.Metrics.InFlight(1)
-	return &exchange{
+	x := &exchange{
 		Context: r.Context(),
 		handler: h,
 		writer:  w,
 		request: r,
 		start:   h.Now(),
 	}
+	x.pace()
+	return x
 }
 
 // end judges the exchange if nothing was answered, counts it and logs it, also
@@ -189,6 +205,7 @@ func (h *Handler) end(x *exchange) {
 	if h.AccessLog != nil {
 		h.AccessLog.write(x)
 	}
+	x.pressEnd()
 }
 
 // wait spends a throttle's delay. It reports whether the client is still
@@ -212,14 +229,11 @@ func (h *Handler) wait(x *exchange) bool {
 
 // forward hands the request to the app and its answer to the client.
 func (h *Handler) forward(x *exchange) {
-	r := x.request
-	if h.MaxBody > 0 {
-		if r.ContentLength > h.MaxBody {
-			x.page(http.StatusRequestEntityTooLarge, pageData{Title: "Request too large"})
-			return
-		}
-		r.Body = http.MaxBytesReader(x, r.Body, h.MaxBody)
+	done, ok := h.receive(x)
+	if !ok {
+		return
 	}
+	defer done()
 	if !h.ready(x) || !h.gate.acquire(x) {
 		return
 	}
@@ -228,6 +242,54 @@ func (h *Handler) forward(x *exchange) {
 	defer h.App.Leave(&x.flight)
 	x.asked = true
 	sent := h.Now()
-	h.reverse.ServeHTTP(x, r.WithContext(x))
+	h.reverse.ServeHTTP(x, x.request.WithContext(x))
 	x.upstream = h.Now().Sub(sent)
+}
+
+// receive bounds the request's body, and holds it until it is complete where
+// that is wanted. ok is false where the client has been answered.
+func (h *Handler) receive(x *exchange) (done func(), ok bool) {
+	r := x.request
+	if h.MaxBody > 0 {
+		if r.ContentLength > h.MaxBody {
+			h.bodyFailed(x, &http.MaxBytesError{Limit: h.MaxBody})
+			return nil, false
+		}
+		r.Body = http.MaxBytesReader(x, r.Body, h.MaxBody)
+	}
+	// A body with a trailer must stay in chunks.
+	if h.spool == nil || !hasBody(r) || len(r.Trailer) > 0 || len(r.Header["Upgrade"]) > 0 {
+		return func() {}, true
+	}
+	release, err := h.spool.hold(r)
+	if err != nil {
+		h.bodyFailed(x, err)
+		return nil, false
+	}
+	return func() { release() }, true
+}
+
+// bodyFailed answers where a client's body can't be taken.
+func (h *Handler) bodyFailed(x *exchange, err error) {
+	var tooLarge *http.MaxBytesError
+	status := http.StatusBadRequest
+	switch {
+	case errors.As(err, &tooLarge):
+		status = http.StatusRequestEntityTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		status = http.StatusRequestTimeout
+	case x.Err() != nil, errors.Is(err, io.ErrUnexpectedEOF):
+		x.status = statusClientClosed
+		return
+	}
+	x.failed = true
+	x.Header().Set("Connection", "close") // the rest of the body may still come
+	x.page(status, pageData{Title: bodyTitles[status]})
+}
+
+// bodyTitles say what is wrong with a body.
+var bodyTitles = map[int]string{
+	http.StatusBadRequest:            "The request's body is malformed or incomplete",
+	http.StatusRequestEntityTooLarge: "Request too large",
+	http.StatusRequestTimeout:        "The request's body comes too slowly",
 }

@@ -37,6 +37,18 @@ type ServerConfig struct {
 	// StopTimeout is how long open requests may go on when we stop; 0
 	// means 30 s.
 	StopTimeout time.Duration
+	// MaxConnections bounds the open connections; 0 means 20,000. There are
+	// fewer where the process may not have two file descriptors for each.
+	MaxConnections int
+	// MinRate is the least rate, in bytes a second, at which a client must take
+	// what it is sent, after a minute's patience; 0 means any.
+	MinRate int64
+	// Shared says whether an address stands for many clients, such as a proxy's:
+	// its connections are not given up for others'. nil means none does.
+	Shared func(netip.Addr) bool
+	// Shed hears of connections that are closed for want of room ("full"), of
+	// file descriptors ("descriptors"), or of progress ("slow"); may be nil.
+	Shed func(reason string)
 	// RefusePeer says whether a connection from this address is closed
 	// before a byte of it is read; nil means never. It must be fast.
 	RefusePeer func(netip.Addr) bool
@@ -57,6 +69,7 @@ type Server struct {
 	config    ServerConfig
 	http      *http.Server
 	listeners []net.Listener // plain ones first
+	crowd     *crowd
 }
 
 // Listen opens all of c's addresses, so that a taken port is an error before
@@ -69,7 +82,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{config: c, http: &http.Server{
+	s := &Server{config: c, crowd: newCrowd(c), http: &http.Server{
 		Handler:           h,
 		MaxHeaderBytes:    c.MaxHeaderBytes,
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
@@ -78,13 +91,15 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		Protocols:         protocols(c.H2C),
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}
+	s.http.ConnState = s.crowd.track
 	for _, addr := range slices.Concat(c.Listen, c.ListenTLS) {
 		l, err := keepingAlive.Listen(context.Background(), "tcp", addr)
 		if err != nil {
 			s.Close()
 			return nil, listenError(addr, err)
 		}
-		s.listeners = append(s.listeners, headed(refusing(l, c.RefusePeer, c.Connect), c.ProxyProtocol, c.RefusePeer, c.Connect))
+		taken := &crowdListener{Listener: l, crowd: s.crowd, refuse: c.RefusePeer, connect: c.Connect}
+		s.listeners = append(s.listeners, headed(taken, c.ProxyProtocol, c.RefusePeer, c.Connect))
 	}
 	return s, nil
 }
@@ -188,7 +203,10 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 		group.Go(func() { failed <- serve(l) })
 	}
+	sweeping, stopSweep := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() { s.crowd.sweep(sweeping) })
 	defer group.Wait()
+	defer stopSweep()
 	select {
 	case err := <-failed:
 		s.http.Close()
@@ -202,15 +220,6 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.http.Close()
 	}
 	return nil
-}
-
-// refusing closes connections of refused peers as they are accepted, and has
-// the others counted. Both functions may be nil.
-func refusing(l net.Listener, refuse func(netip.Addr) bool, connect connectFunc) net.Listener {
-	if refuse == nil && connect == nil {
-		return l
-	}
-	return &refusingListener{Listener: l, refuse: refuse, connect: connect}
 }
 
 // connectFunc is ServerConfig.Connect.
@@ -229,23 +238,29 @@ func take(peer netip.Addr, refuse func(netip.Addr) bool, connect connectFunc) (r
 	return nil, false
 }
 
-type refusingListener struct {
+// crowdListener closes connections of refused peers as they are accepted, and
+// has the others counted. Both functions may be nil.
+type crowdListener struct {
 	net.Listener
+	crowd   *crowd
 	refuse  func(netip.Addr) bool
 	connect connectFunc
 }
 
 // Accept implements net.Listener.
-func (l *refusingListener) Accept() (net.Conn, error) {
+func (l *crowdListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
+			l.crowd.relieve(err)
 			return nil, err
 		}
-		if release, refused := take(addrOf(conn.RemoteAddr()), l.refuse, l.connect); !refused {
-			return metered(conn, release), nil
+		release, refused := take(addrOf(conn.RemoteAddr()), l.refuse, l.connect)
+		if refused {
+			conn.Close()
+		} else if taken := l.crowd.join(conn, release); taken != nil {
+			return taken, nil
 		}
-		conn.Close()
 	}
 }
 

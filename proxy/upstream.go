@@ -159,8 +159,9 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		x.failed = true
-		x.page(http.StatusRequestEntityTooLarge, pageData{Title: "Request too large"})
+		h.bodyFailed(x, err)
+	case x.paced.failure() != nil:
+		h.bodyFailed(x, x.paced.failure())
 	case x.Err() != nil:
 		if x.status == 0 {
 			x.status = statusClientClosed

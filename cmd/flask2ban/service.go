@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/live"
@@ -226,6 +228,8 @@ func (s *service) openFront(context.Context) error {
 		Queue:         s.queue(),
 		AllowDebugger: s.config.AllowDebugger,
 		HSTS:          s.config.HSTS,
+		MinRate:       int64(s.config.MinRate),
+		SpoolDir:      s.spoolDir(),
 	})
 	if err != nil {
 		return err
@@ -234,10 +238,28 @@ func (s *service) openFront(context.Context) error {
 	return s.listen(handler)
 }
 
+// spoolDir is where request bodies are held; empty for nowhere.
+func (s *service) spoolDir() string {
+	if !s.config.BufferBodies {
+		return ""
+	}
+	return filepath.Join(s.dir, "bodies")
+}
+
+// shared says whether an address may stand for many clients.
+func (s *service) shared(a netip.Addr) bool {
+	standing, _ := s.clients.now.Load().Standing(a)
+	return standing != clientip.Bannable
+}
+
 // listen opens the public addresses.
 func (s *service) listen(handler *proxy.Handler) error {
 	c := proxy.ServerConfig{
 		H2C:               s.config.H2C,
+		MaxConnections:    s.config.MaxConnections,
+		MinRate:           int64(s.config.MinRate),
+		Shared:            s.shared,
+		Shed:              func(reason string) { s.metrics.Refused("close", "("+reason+")") },
 		MaxHeaderBytes:    int(s.config.MaxHeaderBytes),
 		ReadHeaderTimeout: s.config.ReadHeaderTimeout,
 		IdleTimeout:       s.config.IdleTimeout,

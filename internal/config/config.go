@@ -57,6 +57,12 @@ type Config struct {
 	// QueueWait is how long a request waits at most for a busy app.
 	QueueWait time.Duration
 
+	// MaxConnections bounds the open connections.
+	MaxConnections int
+	// MinRate is the least rate of a client, in bytes a second; 0 means any.
+	MinRate Size
+	// BufferBodies holds request bodies until they are complete.
+	BufferBodies bool
 	// H2C speaks HTTP/2 without TLS to who begins with it.
 	H2C bool
 

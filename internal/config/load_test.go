@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := &Config{
 		StartTimeout: time.Minute, StopTimeout: 30 * time.Second, QueueWait: 30 * time.Second,
-		Listen: []string{":8080"}, MaxHeaderBytes: 64 << 10,
+		Listen: []string{":8080"}, MaxHeaderBytes: 64 << 10, MaxConnections: 20_000, MinRate: 500,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Hold: 30 * time.Second,
 		ClientHeader: "X-Forwarded-For", IPv4Prefix: 32, IPv6Prefix: 64, IPv6Widest: 48,
 		Preset: "standard", MaxRetry: 5, FindTime: 10 * time.Minute, BanTime: 10 * time.Minute,
@@ -84,6 +84,7 @@ func TestFullFile(t *testing.T) {
 		StartTimeout: 2 * time.Minute, StopTimeout: 45 * time.Second, AppConcurrency: 8, QueueWait: 10 * time.Second,
 		Listen: []string{":80", "[::1]:8080"}, Hosts: []string{"example.org", "192.0.2.7"},
 		MaxHeaderBytes: 128 << 10, MaxBody: 100e6, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		MaxConnections: 5000, MinRate: 2000, BufferBodies: true,
 		H2C: true, ACMEDomains: []string{"example.org", "www.example.org"}, ACMEEmail: "admin@example.org",
 		ACMEDirectory: "https://ca.example:14000/dir", NoHTTPSRedirect: true, HSTS: 365 * 24 * time.Hour,
 		TrustedProxies: append([]netip.Prefix{prefix("10.0.0.0/8"), prefix("2001:db8::1/128")}, fastly...),

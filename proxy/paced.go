@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// pacedBody is a request's body. It knows why it failed, and its sender must
+// keep up: it has a minute's patience, which waiting uses up and bytes give back at the least rate. So a
+// slow upload goes on for hours, and a trickle ends. There is no bound on the
+// whole: that is what cuts honest uploads.
+type pacedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	rate    int64         // bytes a second; 0 means any
+	left    time.Duration // patience
+	timer   bool          // a deadline ends the body also between two reads: HTTP/2
+
+	mu     sync.Mutex
+	ended  bool  // the connection may be the next request's
+	failed error // what a Read failed with
+}
+
+// Read implements io.Reader.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	began := time.Now()
+	b.deadline(began.Add(b.left))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil || b.timer {
+		b.deadline(time.Time{}) // net/http goes on to wait for the client to leave
+	}
+	if err != nil && err != io.EOF {
+		b.mu.Lock()
+		b.failed = err
+		b.mu.Unlock()
+	}
+	if b.rate > 0 {
+		earned := time.Duration(n) * time.Second / time.Duration(b.rate)
+		b.left = min(b.left-time.Since(began)+earned, patience)
+	}
+	return n, err
+}
+
+// failure is why the client's body could not be read; nil where it could.
+func (b *pacedBody) failure() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
+}
+
+func (b *pacedBody) deadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended && b.rate > 0 {
+		b.control.SetReadDeadline(t) // where it can't, IdleTimeout bounds the connection
+	}
+}
+
+// end leaves the connection alone from now on.
+func (b *pacedBody) end() {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+}
+
+// pace bounds how slowly a request's body may come.
+func (x *exchange) pace() {
+	if !hasBody(x.request) {
+		return
+	}
+	x.paced = &pacedBody{
+		ReadCloser: x.request.Body, control: http.NewResponseController(x.writer),
+		rate: x.handler.MinRate, left: patience, timer: x.request.ProtoMajor >= 2,
+	}
+	x.request.Body = x.paced
+	if !x.paced.timer {
+		// net/http reads what nobody has read.
+		x.paced.deadline(x.start.Add(patience))
+	}
+}
+
+// pressWrite bounds how long a Write of n bytes to an HTTP/2 client may take:
+// there a client can refuse to take a stream's bytes while its connection is
+// fine. done is called when the Write has ended.
+func (x *exchange) pressWrite(n int) (done func() bool) {
+	limit := patience + time.Duration(n)*time.Second/time.Duration(x.handler.MinRate)
+	return time.AfterFunc(limit, func() { http.NewResponseController(x.writer).SetWriteDeadline(past) }).Stop
+}
+
+// pressEnd bounds how long the end of an answer over HTTP/2 may take, which
+// net/http writes after us.
+func (x *exchange) pressEnd() {
+	if x.multiplexed() {
+		http.NewResponseController(x.writer).SetWriteDeadline(time.Now().Add(patience))
+	}
+	if x.paced != nil {
+		x.paced.end()
+	}
+}
+
+// multiplexed says whether a slow client must be looked for here: over HTTP/1
+// the crowd does it.
+func (x *exchange) multiplexed() bool {
+	return x.handler.MinRate > 0 && x.request.ProtoMajor >= 2
+}

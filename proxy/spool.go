@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// spool holds request bodies until they are complete, so that a slow upload
+// takes none of the app's workers: small ones in memory, larger ones in files
+// that no name leads to, so that they vanish with us however we end. Beyond its
+// bounds, or where the disk fails, the rest of a body is streamed as without it.
+type spool struct {
+	dir  string
+	warn func(err error)
+	mem  atomic.Int64 // bytes in memory
+	disk atomic.Int64 // bytes in files
+}
+
+// Bounds of the spool, in bytes: of one body in memory, of all in memory, of
+// all in files.
+const (
+	spoolSmall  = 1 << 20
+	spoolMemory = 64 << 20
+	spoolDisk   = 4 << 30
+)
+
+// newSpool holds bodies in dir, which is its own.
+func newSpool(dir string, warn func(error)) *spool {
+	os.RemoveAll(dir) // what a file system without O_TMPFILE left of a kill
+	return &spool{dir: dir, warn: warn}
+}
+
+// spooled is a body that the spool holds.
+type spooled struct {
+	io.Reader
+	spool *spool
+	mem   int64
+	disk  int64
+	file  *os.File
+	rest  io.Closer // what is not held
+	once  sync.Once
+}
+
+// Close implements io.Closer.
+func (b *spooled) Close() error {
+	b.once.Do(func() {
+		b.spool.mem.Add(-b.mem)
+		b.spool.disk.Add(-b.disk)
+		if b.file != nil {
+			b.file.Close()
+		}
+	})
+	return b.rest.Close()
+}
+
+// hold reads r's body and puts what it holds in its place. An error is the
+// client's. done gives the space back.
+func (s *spool) hold(r *http.Request) (done func() error, err error) {
+	b := &spooled{spool: s, rest: r.Body}
+	whole, err := s.fill(b, r.Body)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	r.Body = b
+	if whole {
+		r.ContentLength = b.mem + b.disk
+		r.TransferEncoding = nil
+		r.Header.Del("Expect") // it was sent
+		if r.ContentLength == 0 {
+			r.Body = http.NoBody
+		}
+	}
+	return b.Close, nil
+}
+
+// fill reads body into b as far as the bounds allow, and reports whether that
+// is all of it.
+func (s *spool) fill(b *spooled, body io.Reader) (whole bool, err error) {
+	var small bytes.Buffer
+	b.Reader = &small
+	for b.mem < spoolSmall {
+		if !reserve(&s.mem, bufferSize, spoolMemory) {
+			break
+		}
+		n, err := io.CopyN(&small, body, bufferSize)
+		b.mem += n
+		s.mem.Add(n - bufferSize)
+		if err == io.EOF {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	whole, err = s.fillFile(b, &small, body)
+	if !whole && err == nil {
+		b.Reader = io.MultiReader(b.Reader, body)
+	}
+	return whole, err
+}
+
+// fillFile moves b to a file and reads on. Where it can't, b is what it has.
+func (s *spool) fillFile(b *spooled, small *bytes.Buffer, body io.Reader) (whole bool, err error) {
+	file, err := s.create()
+	if err != nil {
+		s.warn(err)
+		return false, nil
+	}
+	b.file = file
+	b.Reader = io.MultiReader(io.NewSectionReader(file, 0, 1<<62), small)
+	w := &spoolWriter{b: b}
+	if _, err := small.WriteTo(w); err != nil {
+		s.warn(err)
+		return false, nil
+	}
+	s.mem.Add(-b.mem)
+	b.mem = 0
+	buf := make([]byte, bufferSize)
+	for {
+		n, err := body.Read(buf)
+		if _, failed := w.Write(buf[:n]); failed != nil {
+			s.warn(failed)
+			// What was read but not written follows what was.
+			b.Reader = io.MultiReader(io.NewSectionReader(file, 0, b.disk), bytes.NewReader(buf[w.partial:n]))
+			return false, nil
+		}
+		if err == io.EOF {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+}
+
+// spoolWriter writes to b's file within the bounds.
+type spoolWriter struct {
+	b       *spooled
+	partial int // what the last Write wrote, where it failed
+}
+
+var errSpoolFull = errors.New("too many request bodies are being held")
+
+// Write implements io.Writer.
+func (w *spoolWriter) Write(p []byte) (int, error) {
+	if !reserve(&w.b.spool.disk, int64(len(p)), spoolDisk) {
+		w.partial = 0
+		return 0, errSpoolFull
+	}
+	n, err := w.b.file.Write(p)
+	w.b.disk += int64(n)
+	w.b.spool.disk.Add(int64(n - len(p)))
+	w.partial = n
+	return n, err
+}
+
+// create makes a file without a name; on file systems that can't, one whose
+// name is gone at once.
+func (s *spool) create() (*os.File, error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Open(s.dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), filepath.Join(s.dir, "body")), nil
+	}
+	file, err := os.CreateTemp(s.dir, "body-")
+	if err != nil {
+		return nil, err
+	}
+	return file, os.Remove(file.Name())
+}
+
+// reserve adds n to used unless that exceeds most.
+func reserve(used *atomic.Int64, n, most int64) bool {
+	if used.Add(n) <= most {
+		return true
+	}
+	used.Add(-n)
+	return false
+}
