@@ -186,8 +186,17 @@ func (s *service) openApp(ctx context.Context) error {
 	c := cmdline.AppConfig(s.config)
 	c.HideRequests, c.Log, c.Output, c.Observer = true, s.log, s.cli.stderr, &observer{service: s}
 	var err error
+	c.Waiting = s.waiting
 	s.app, err = app.New(c)
 	return cmdline.Usage(err)
+}
+
+// waiting counts the requests that wait for a slot of the app.
+func (s *service) waiting() int {
+	if s.proxy == nil {
+		return 0
+	}
+	return s.proxy.Load().Waiting
 }
 
 // upstream is the app as the proxy sees it, and where it listens.

@@ -84,8 +84,18 @@ type Config struct {
 	// DefaultStopTimeout.
 	StopTimeout time.Duration
 	// Workers is how many instances run beside each other; 0 means one. More
-	// than one runs the app's background jobs as often.
-	Workers int
+	// than one runs the app's background jobs as often. MaxWorkers above that
+	// lets more run while they are needed.
+	Workers, MaxWorkers int
+	// NoOverlap ends an instance before its successor starts.
+	NoOverlap bool
+	// Watch replaces the app when its source has changed.
+	Watch bool
+	// Umask is the app's file mode mask in octal digits; empty means ours.
+	Umask string
+	// NoFile bounds the open files of each of the app's processes; 0 means
+	// our own bound.
+	NoFile int
 	// AnswerTimeout is how long the app may take until it begins to answer a
 	// request, which then is given up; streams, uploads and slow clients
 	// aside. 0 means DefaultAnswerTimeout, less than 0 is for ever.

@@ -73,6 +73,8 @@ func (e ending) blames() bool {
 	switch {
 	case e.event.Kind == Hung, e.oom:
 		return true
+	case e.event.Kind != "":
+		return false
 	case e.exit.status.Signaled():
 		return fatalSignals[e.exit.status.Signal()]
 	}
@@ -82,6 +84,9 @@ func (e ending) blames() bool {
 // killedFromOutside says that somebody ended an instance that worked: no sign
 // that the next one will not.
 func (e ending) killedFromOutside() bool {
+	if e.event.Kind == Reload || e.event.Kind == Memory {
+		return true // by us, on purpose
+	}
 	return e.ready && !e.oom && e.event.Kind == "" && e.exit.status.Signaled() && !fatalSignals[e.exit.status.Signal()]
 }
 

@@ -46,6 +46,8 @@ type guardOrder struct {
 	Dir     string              `json:"dir"`
 	As      *syscall.Credential `json:"as"`
 	Cleanup string              `json:"cleanup"`
+	Umask   string              `json:"umask,omitempty"`
+	NoFile  int                 `json:"nofile,omitempty"`
 
 	own []string // the names of variables that the hook takes out again
 }
@@ -127,6 +129,9 @@ func (g *guard) start() error {
 			return os.NewSyscallError("fcntl", err)
 		}
 	}
+	if err := g.limit(); err != nil {
+		return err
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -143,6 +148,25 @@ func (g *guard) start() error {
 	}
 	for fd := guardListener; fd < guardStatus; fd++ {
 		unix.Close(fd) // else we would keep the app's output open
+	}
+	return nil
+}
+
+// limit sets what the app inherits from us.
+func (g *guard) limit() error {
+	if g.order.Umask != "" {
+		mask, err := strconv.ParseUint(g.order.Umask, 8, 9)
+		if err != nil {
+			return fmt.Errorf("umask %s: %w", g.order.Umask, err)
+		}
+		unix.Umask(int(mask))
+	}
+	if g.order.NoFile == 0 {
+		return nil
+	}
+	most := uint64(g.order.NoFile)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+		return fmt.Errorf("limit open files to %d: %w", most, err)
 	}
 	return nil
 }

@@ -34,7 +34,9 @@ type place struct {
 	// retired is closed when no new request comes here.
 	retired chan struct{}
 	leave   sync.Once
-	ended   chan error // has one value when keepAlive is over
+	// renew has the event for which the instance ends and another starts.
+	renew chan Event
+	ended chan error // has one value when keepAlive is over
 
 	flights int    // guarded by traffic.mu
 	served  uint64 // guarded by traffic.mu; requests since the start
@@ -52,7 +54,7 @@ type place struct {
 func (a *App) newPlace(first bool) (*place, error) {
 	p := &place{
 		app: a, socket: a.socket,
-		ready: make(chan struct{}), retired: make(chan struct{}), ended: make(chan error, 1),
+		ready: make(chan struct{}), retired: make(chan struct{}), renew: make(chan Event, 1), ended: make(chan error, 1),
 		state: State{Name: Starting, Since: time.Now()},
 	}
 	if first || a.socket.shared {
@@ -238,6 +240,8 @@ func (p *place) whileReady(ctx context.Context, i *instance) ending {
 			return ending{exit: i.stop(p.app.config.StopTimeout), ready: true, healthy: time.Since(since)}
 		case <-p.retired:
 			return p.drain(ctx, i)
+		case event := <-p.renew:
+			return p.yield(ctx, i, event, since)
 		case now := <-tick.C:
 			if end, over := m.act(ctx, m.look(now)); over {
 				end.ready, end.healthy = true, time.Since(since)
@@ -263,19 +267,30 @@ func (p *place) nowReady(i *instance, since time.Time) {
 // that it has, then SIGTERM.
 func (p *place) drain(ctx context.Context, i *instance) ending {
 	p.change(func(s *State) { s.Name, s.Reason = Stopping, "another instance has taken over" })
+	return ending{exit: p.finish(ctx, i)}
+}
+
+// yield ends an instance before its successor starts; requests wait meanwhile.
+func (p *place) yield(ctx context.Context, i *instance, event Event, since time.Time) ending {
+	p.change(func(s *State) { s.Name, s.Reason = Restarting, event.Seen })
+	return ending{exit: p.finish(ctx, i), ready: true, healthy: time.Since(since), reason: event.Seen, event: event}
+}
+
+// finish lets the requests of an instance end that gets no more.
+func (p *place) finish(ctx context.Context, i *instance) exit {
 	ctx, cancel := context.WithTimeout(ctx, p.app.config.StopTimeout)
 	defer cancel()
 	for p.app.traffic.at(p) > 0 {
 		select {
 		case e := <-i.exited:
-			return ending{exit: e}
+			return e
 		default:
 		}
 		if !sleep(ctx, readyPoll) {
 			break
 		}
 	}
-	return ending{exit: i.stop(p.app.config.StopTimeout)}
+	return i.stop(p.app.config.StopTimeout)
 }
 
 func (p *place) change(change func(*State)) { p.app.change(p, change) }

@@ -72,6 +72,13 @@ func (a *App) replace(ctx context.Context, p *place, begin func(*place), kind Ev
 	if p.isRetired() || p.over.Load() {
 		return errOver
 	}
+	if a.config.NoOverlap {
+		select {
+		case p.renew <- Event{Kind: kind, Seen: why, Done: "ended it"}:
+		default: // it is about to
+		}
+		return nil
+	}
 	q, err := a.newPlace(false)
 	if err != nil {
 		return err

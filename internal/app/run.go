@@ -100,6 +100,9 @@ func withDefaults(c Config) (Config, error) {
 	if c.StopTimeout == 0 {
 		c.StopTimeout = DefaultStopTimeout
 	}
+	if c.NoFile != 0 && c.NoFile < minNoFile {
+		return c, fmt.Errorf("limit open files to %d: less than %d leave no room for ours in the app", c.NoFile, minNoFile)
+	}
 	for _, entry := range c.Env {
 		if name, _, ok := strings.Cut(entry, "="); !ok || name == "" {
 			return c, fmt.Errorf("the app's environment: %q is not NAME=value", entry)
@@ -113,6 +116,9 @@ func withDefaults(c Config) (Config, error) {
 	}
 	return c, nil
 }
+
+// minNoFile leaves room for the app's files above pipeFD.
+const minNoFile = 256
 
 // nobody is the Observer where there is none.
 type nobody struct{}
@@ -177,7 +183,8 @@ func (a *App) orderFor(p *place) (guardOrder, error) {
 		return guardOrder{}, fmt.Errorf("run the app: %w", err)
 	}
 	a.history.set(p, func(s *State) { s.Command, s.User = argv, a.identity.name })
-	return guardOrder{Path: path, Argv: argv, Env: env, Dir: target.dir, As: a.identity.credential(), Cleanup: dir, own: own}, nil
+	return guardOrder{Path: path, Argv: argv, Env: env, Dir: target.dir, As: a.identity.credential(), Cleanup: dir, own: own,
+		Umask: a.config.Umask, NoFile: a.config.NoFile}, nil
 }
 
 // Python is the interpreter that runs the app; zero where the command brings
@@ -255,11 +262,19 @@ func (a *App) keepAlive(ctx context.Context) error {
 		a.history.accept(p)
 		begin(p)
 	}
+	if a.config.Watch {
+		tasks.Go(func() { a.watch(ctx) })
+	}
+	scale := &scaler{min: max(1, a.config.Workers), max: a.config.MaxWorkers}
+	tick := time.NewTicker(scaleEvery)
+	defer tick.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case o := <-a.orders:
 			tasks.Go(func() { o.done <- o.do(ctx, begin) })
+		case now := <-tick.C:
+			a.scale(scale, now, begin)
 		}
 	}
 	tasks.Wait()

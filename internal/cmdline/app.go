@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/config"
@@ -25,7 +26,29 @@ func AppConfig(c *config.Config) app.Config {
 		NoProxyFix:    c.NoProxyFix,
 		StartTimeout:  c.StartTimeout,
 		StopTimeout:   c.StopTimeout,
+		Dir:           c.Chdir,
+		Env:           c.Env,
+		Umask:         c.Umask,
+		NoFile:        c.NoFile,
+		Workers:       c.Workers.Min,
+		MaxWorkers:    c.Workers.Max,
+		NoOverlap:     c.NoOverlap,
+		Watch:         c.Watch,
+		HealthPath:    c.HealthPath,
+		HangAfter:     c.HangAfter,
+		AnswerTimeout: orNever(c.AnswerTimeout),
+		MemoryMax:     int64(c.MemoryMax),
+		MaxAge:        c.MaxAge,
+		MaxRequests:   uint64(c.MaxRequests),
 	}
+}
+
+// orNever is d, or for ever where it is 0, which means the default to the app.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // ExitOf gives an app's own end its exit code.

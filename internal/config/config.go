@@ -28,6 +28,33 @@ type Config struct {
 	// User and Group run the app when we are root; empty means SUDO_UID's or
 	// the owner of App.
 	User, Group string
+	// Env is added to the app's environment, each NAME=value.
+	Env []string
+	// Chdir is the app's working directory; empty means ours.
+	Chdir string
+	// Umask is the app's file mode mask in octal; empty means ours.
+	Umask string
+	// NoFile bounds the open files of each of the app's processes; 0 means
+	// our own bound.
+	NoFile int
+	// Workers is how many instances run.
+	Workers Workers
+	// NoOverlap ends an instance before its successor starts.
+	NoOverlap bool
+	// Watch replaces the app when its source has changed.
+	Watch bool
+	// HealthPath is what the app is asked where it may hang; empty means
+	// that the hook answers.
+	HealthPath string
+	// HangAfter is how long a route of unknown pace may hold everything up;
+	// 0 means the default. AnswerTimeout is how long any request may take
+	// until its answer begins; 0 means for ever.
+	HangAfter, AnswerTimeout time.Duration
+	// MemoryMax, MaxAge and MaxRequests are when an instance is replaced; 0
+	// means never.
+	MemoryMax   Size
+	MaxAge      time.Duration
+	MaxRequests int
 	// AllowDebugger leaves Werkzeug's interactive debugger as the app set it.
 	AllowDebugger bool
 	// NoProxyFix leaves request.remote_addr, scheme and host in the app as

@@ -14,7 +14,10 @@ type conflict struct {
 }
 
 // spawnOnly are settings that mean nothing where we don't start the app.
-var spawnOnly = []string{"command", "user", "group", "no-proxy-fix", "start-timeout"}
+var spawnOnly = []string{
+	"command", "user", "group", "no-proxy-fix", "start-timeout", "env", "chdir", "umask", "nofile", "workers", "no-overlap", "watch",
+	"health-path", "hang-after", "answer-timeout", "memory-max", "max-age", "max-requests",
+}
 
 var pairs = append(withUpstream(),
 	conflict{"bantime-max", func(c *Config) string {

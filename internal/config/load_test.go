@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		StartTimeout: time.Minute, StopTimeout: 30 * time.Second, QueueWait: 30 * time.Second,
+		Workers: Workers{1, 1}, AnswerTimeout: 2 * time.Minute, StartTimeout: time.Minute, StopTimeout: 30 * time.Second, QueueWait: 30 * time.Second,
 		Listen: []string{":8080"}, MaxHeaderBytes: 64 << 10, MaxConnections: 20_000, MinRate: 500,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Hold: 30 * time.Second,
 		ClientHeader: "X-Forwarded-For", IPv4Prefix: 32, IPv6Prefix: 64, IPv6Widest: 48,
@@ -80,7 +80,10 @@ func TestFullFile(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	want := &Config{
 		App: "shop.wsgi:app", Command: []string{"gunicorn", "--workers", "2", "shop:create_app('a,b')"},
-		Python: ".venv/bin/python", User: "www-data", Group: "33", AllowDebugger: true, NoProxyFix: true,
+		Python: ".venv/bin/python", User: "www-data", Env: []string{"DATABASE_URL=sqlite:///shop.db"}, Chdir: "/srv/shop", Umask: "027", NoFile: 4096,
+		Workers: Workers{1, 8}, NoOverlap: true, Watch: true, HealthPath: "/healthz", HangAfter: 20 * time.Second,
+		AnswerTimeout: 10 * time.Minute, MemoryMax: 512 << 20, MaxAge: 24 * time.Hour, MaxRequests: 10000,
+		Group: "33", AllowDebugger: true, NoProxyFix: true,
 		StartTimeout: 2 * time.Minute, StopTimeout: 45 * time.Second, AppConcurrency: 8, QueueWait: 10 * time.Second,
 		Listen: []string{":80", "[::1]:8080"}, Hosts: []string{"example.org", "192.0.2.7"},
 		MaxHeaderBytes: 128 << 10, MaxBody: 100e6, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
@@ -95,14 +98,14 @@ func TestFullFile(t *testing.T) {
 		BanTimeMax: 28 * 24 * time.Hour, Penalty: "too_many", MaxClients: 5000,
 		Weights: map[string]float64{"bad_value": 1, "login_failed": .25},
 		Rules: []Rule{
-			{Name: "crawlers", Place: "testdata/full.yaml:44:5", Action: "ignore",
+			{Name: "crawlers", Place: "testdata/full.yaml:57:5", Action: "ignore",
 				Match: Match{Peers: []Peer{{Host: ".googlebot.com"}, {Prefix: prefix("66.249.64.0/19")}}}},
-			{Name: "login", Place: "testdata/full.yaml:47:5", Action: "block", MaxRetry: 10, FindTime: time.Minute,
+			{Name: "login", Place: "testdata/full.yaml:60:5", Action: "block", MaxRetry: 10, FindTime: time.Minute,
 				BanTime: time.Hour, Penalty: "tarpit",
 				Match: Match{Routes: []string{"/login"}, Methods: []string{"POST"}, Status: []StatusRange{{401, 401}, {400, 499}}}},
-			{Name: "everyone", Place: "testdata/full.yaml:57:5", Action: "throttle", Rate: 100. / 60, Burst: 50,
+			{Name: "everyone", Place: "testdata/full.yaml:70:5", Action: "throttle", Rate: 100. / 60, Burst: 50,
 				Connections: 20, ConnectionRate: 5, InFlight: 10, Observe: true},
-			{Name: "office", Place: "testdata/full.yaml:65:5", Action: "priority", Class: "high",
+			{Name: "office", Place: "testdata/full.yaml:78:5", Action: "priority", Class: "high",
 				Match: Match{Peers: []Peer{{Prefix: prefix("2001:db8:2::/48")}}, Evidence: []string{"unexpected_path"}}},
 		},
 		Prefix: "/shop", Werkzeug: "2.2.2", RouteGrace: 3 * 24 * time.Hour,
