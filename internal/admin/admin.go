@@ -19,6 +19,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/metrics"
 	"github.com/flask2ban/flask2ban/internal/overview"
+	"github.com/flask2ban/flask2ban/internal/page"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -51,6 +52,10 @@ type Config struct {
 	// Reload reads the configuration again and applies it, or returns that the
 	// old one stays in force, and why; nil: there is nothing to reload.
 	Reload func(context.Context) error
+	// Tuner changes how the daemon judges; nil: that can't be changed.
+	Tuner Tuner
+	// Mode is enforce or observe at present; nil: as Info has it.
+	Mode func() string
 	// Now is the engine's clock; nil: time.Now.
 	Now func() time.Time
 	// Token allows what needs permission over TCP; empty: nothing does.
@@ -73,6 +78,7 @@ type Server struct {
 	hosts    hosts
 	mux      *http.ServeMux
 	overview *overview.Collector // nil where nobody is judged
+	page     *page.Page          // nil where nobody is judged
 	lines    []endpoint
 }
 
@@ -92,14 +98,15 @@ func New(c Config) (*Server, error) {
 	}
 	collector, err := overview.New(overview.Config{
 		Engine: c.Engine, Metrics: c.Counters, Table: c.Table, Project: c.Project, AppState: c.AppState,
-		AppEvents: c.AppEvents, Queue: c.Queue, Ready: c.Ready, Exceptions: c.Exceptions, Events: c.Events, Now: c.Now, Info: c.Info,
+		AppEvents: c.AppEvents, Queue: c.Queue, Ready: c.Ready, Mode: c.Mode, Exceptions: c.Exceptions, Events: c.Events,
+		Now: c.Now, Info: c.Info,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: c, overview: collector, token: sha256.Sum256([]byte(c.Token)), hosts: newHosts(c.Hosts), mux: http.NewServeMux()}
 	s.offer(s.endpoints())
-	return s, nil
+	return s, s.openPage()
 }
 
 // offer makes the lines of the API what s answers.
@@ -136,5 +143,8 @@ func (s *Server) endpoints() []endpoint {
 		{"POST /api/v1/bans", change, s.ban},
 		{"DELETE /api/v1/bans/{client...}", change, s.unban},
 		{"POST /api/v1/reload", change, s.reload},
+		{"POST /api/v1/ignore", change, s.ignore},
+		{"POST /api/v1/mode", change, s.mode},
+		{"POST /api/v1/signin", change, s.signIn},
 	}
 }

@@ -67,20 +67,29 @@ func (s *Server) ban(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &o); err != nil {
 		return err
 	}
+	b, err := s.order(r, o)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", bansPath+"/"+url.PathEscape(ban.FormatClient(b.Client)))
+	send(w, http.StatusCreated, b)
+	return nil
+}
+
+// order makes the ban that somebody has asked for, and returns it as it is in
+// force.
+func (s *Server) order(r *http.Request, o Order) (ban.Ban, error) {
 	now := s.cfg.Now()
 	b, err := s.draft(now, o)
 	if err != nil {
-		return err
+		return ban.Ban{}, err
 	}
 	err = s.cfg.Engine.Add(now, b)
 	s.audit(r, "ban", "client", b.Client, "until", b.Until, "reason", b.Reason, "error", err)
 	if err != nil {
-		return refuse(http.StatusConflict, "%v", err)
+		return ban.Ban{}, refuse(http.StatusConflict, "%v", err)
 	}
-	b = s.stored(now, b)
-	w.Header().Set("Location", bansPath+"/"+url.PathEscape(ban.FormatClient(b.Client)))
-	send(w, http.StatusCreated, b)
-	return nil
+	return s.stored(now, b), nil
 }
 
 // draft turns an order into a ban, or says what is wrong with it.
@@ -164,13 +173,23 @@ func (s *Server) unban(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := s.remove(s.cfg.Now(), client, inside)
-	s.audit(r, "unban", "client", client, "was_banned", out.Removed != nil, "inside_ended", out.InsideEnded, "inside", out.InsideCount)
-	if out.Removed == nil && !out.Forgiven && !out.InsideEnded {
-		return nothingRemoved(client, out)
+	out, err := s.lift(r, client, inside)
+	if err != nil {
+		return err
 	}
 	send(w, http.StatusOK, out)
 	return nil
+}
+
+// lift ends a ban that somebody no longer wants; its error says where there was
+// nothing to end.
+func (s *Server) lift(r *http.Request, client netip.Prefix, inside bool) (Removal, error) {
+	out := s.remove(s.cfg.Now(), client, inside)
+	s.audit(r, "unban", "client", client, "was_banned", out.Removed != nil, "inside_ended", out.InsideEnded, "inside", out.InsideCount)
+	if out.Removed == nil && !out.Forgiven && !out.InsideEnded {
+		return out, nothingRemoved(client, out)
+	}
+	return out, nil
 }
 
 // remove ends a ban and, if asked to, those inside it.

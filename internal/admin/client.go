@@ -28,6 +28,7 @@ const (
 	bansPath      = "/api/v1/bans"
 	clientsPath   = "/api/v1/clients"
 	reloadPath    = "/api/v1/reload"
+	signInPath    = "/api/v1/signin"
 )
 
 // ErrNotRunning says that no daemon answers where one was looked for.
@@ -69,6 +70,11 @@ func (c *Client) Overview(ctx context.Context, limit int) (o overview.Overview, 
 // History is what was noted after since, at most the last hour, oldest first.
 func (c *Client) History(ctx context.Context, since time.Time) (h []overview.Sample, err error) {
 	return h, c.call(ctx, http.MethodGet, historyPath+"?since="+url.QueryEscape(since.Format(time.RFC3339Nano)), nil, &h)
+}
+
+// SignIn makes a link that signs one browser in to the status page.
+func (c *Client) SignIn(ctx context.Context) (link SignIn, err error) {
+	return link, c.call(ctx, http.MethodPost, signInPath, nil, &link)
 }
 
 // Rules lists the rules with how often each applied.

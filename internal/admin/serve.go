@@ -35,6 +35,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), endingKey{}, ctx.Done())
+		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, callerKey{}, identify(c, local))
 		},
@@ -64,6 +67,15 @@ func stop(ctx context.Context, srv *http.Server, served <-chan error) error {
 func isLocal(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return !ok || tcp.IP.IsLoopback()
+}
+
+// endingKey is where a request's context has the channel that is closed when its
+// server ends: live pages must leave then, while other requests may finish.
+type endingKey struct{}
+
+func ending(r *http.Request) <-chan struct{} {
+	done, _ := r.Context().Value(endingKey{}).(<-chan struct{})
+	return done
 }
 
 type callerKey struct{}

@@ -77,7 +77,7 @@ func TestSampling(t *testing.T) {
 		time.Sleep(70 * time.Minute)
 		synctest.Wait()
 		all := c.History(time.Time{})
-		if len(all) != maxSamples || all[0].At.Sub(time.Now()) > -59*time.Minute {
+		if len(all) != maxSamples || time.Until(all[0].At) > -59*time.Minute {
 			t.Errorf("%d samples from %v on", len(all), all[0].At)
 		}
 		for i := range all[1:] {
