@@ -2,7 +2,6 @@ package ban
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 	"time"
 )
@@ -45,8 +44,8 @@ func (e *Engine) Offenders(now time.Time, limit int) (list []Offender, total int
 		}
 		s.mu.Unlock()
 	}
-	slices.SortFunc(worst, func(a, b ranked) int { return b.compare(a) })
-	for _, r := range worst {
+	worst.keep(limit)
+	for _, r := range worst.list {
 		if o, ok := e.offender(now, p, r.key); ok {
 			list = append(list, o)
 		}
@@ -98,40 +97,32 @@ func (r ranked) compare(o ranked) int {
 		}
 		return -1
 	}
-	return cmp.Or(cmp.Compare(r.score, o.score), r.last.Compare(o.last), o.key.prefix().Compare(r.key.prefix()))
+	return cmp.Or(cmp.Compare(r.score, o.score), r.last.Compare(o.last), cmp.Compare(o.key.hi, r.key.hi), cmp.Compare(o.key.lo, r.key.lo))
 }
 
-// offenders is a heap with the least of them at the top.
-type offenders []ranked
+// offenders are the worst so far, and some that turn out not to be.
+type offenders struct {
+	list  []ranked
+	floor *ranked // the least of those kept last: who is below is not among the worst
+}
 
-var _ heap.Interface = (*offenders)(nil)
-
-// offer keeps the worst, at most limit.
+// offer adds one, and now and then forgets those that are not among the worst.
 func (o *offenders) offer(r ranked, limit int) {
-	switch {
-	case len(*o) < limit:
-		heap.Push(o, r)
-	case limit > 0 && r.compare((*o)[0]) > 0:
-		(*o)[0] = r
-		heap.Fix(o, 0)
+	if limit <= 0 || o.floor != nil && r.compare(*o.floor) < 0 {
+		return
+	}
+	if o.list = append(o.list, r); len(o.list) > 2*limit+slack {
+		o.keep(limit)
+		floor := o.list[limit-1]
+		o.floor = &floor
 	}
 }
 
-// Len implements heap.Interface.
-func (o offenders) Len() int { return len(o) }
+// slack keeps short lists from being sorted each time.
+const slack = 64
 
-// Less implements heap.Interface.
-func (o offenders) Less(i, j int) bool { return o[i].compare(o[j]) < 0 }
-
-// Swap implements heap.Interface.
-func (o offenders) Swap(i, j int) { o[i], o[j] = o[j], o[i] }
-
-// Push implements heap.Interface.
-func (o *offenders) Push(x any) { *o = append(*o, x.(ranked)) }
-
-// Pop implements heap.Interface.
-func (o *offenders) Pop() any {
-	last := (*o)[len(*o)-1]
-	*o = (*o)[:len(*o)-1]
-	return last
+// keep leaves the worst, in their order.
+func (o *offenders) keep(limit int) {
+	slices.SortFunc(o.list, func(a, b ranked) int { return b.compare(a) })
+	o.list = o.list[:min(limit, len(o.list))]
 }

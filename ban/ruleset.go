@@ -71,7 +71,9 @@ func newRuleset(c Config, previous *ruleset, lastID *uint32) *ruleset {
 	}
 	for _, r := range c.Rules {
 		r = r.withDefaults(c)
-		record := s.adopt(r.Name, fmt.Sprintf("%+v", r), previous, lastID)
+		same := r
+		same.Observe = false // who switches a rule on wants to see what it would have done
+		record := s.adopt(r.Name, fmt.Sprintf("%+v", same), previous, lastID)
 		s.rules = append(s.rules, &rule{Rule: r, ruleRecord: record})
 	}
 	slices.SortStableFunc(s.rules, func(a, b *rule) int { return precedence(a.Measure) - precedence(b.Measure) })

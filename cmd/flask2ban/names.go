@@ -32,7 +32,7 @@ const maxMet = 10_000
 
 func newNames(s *service) (*names, error) {
 	n := &names{service: s, met: map[netip.Addr]netip.Addr{}}
-	n.follow(s.config)
+	n.follow(s.overridden(s.config))
 	var err error
 	n.resolver, err = hostname.New(hostname.Config{Servers: s.config.Resolvers, Known: n.known})
 	return n, err

@@ -123,18 +123,11 @@ func (s *service) apply() error {
 	}
 	// What makes one client is part of every key that the engine holds.
 	next.IPv4Prefix, next.IPv6Prefix = s.config.IPv4Prefix, s.config.IPv6Prefix
-	resolver, err := newResolver(next)
-	if err != nil {
-		return fmt.Errorf("the old configuration stays in force: %w", err)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.clients.now.Swap(resolver)
-	if err := s.engine.Configure(s.judging(next)); err != nil {
-		s.clients.now.Store(old)
+	if err := s.enact(next); err != nil {
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
-	s.names.follow(next)
 	s.warnOfRoutes(next.Rules)
 	applied, waiting := changes(s.current, next)
 	s.current = next

@@ -56,7 +56,7 @@ func (c *cli) commands() []commandGroup {
 		{"run", "Run and protect:", []*cobra.Command{c.serveCommand(), c.checkCommand(), c.configCommand()}},
 		{"know", "What the app has:", []*cobra.Command{c.routesCommand(), c.explainCommand(), c.replayCommand()}},
 		{"judge", "The running daemon:", []*cobra.Command{
-			c.statusCommand(), c.topCommand(), c.rulesCommand(), c.bansCommand(), c.whyCommand(), c.reloadCommand(),
+			c.statusCommand(), c.topCommand(), c.pageCommand(), c.rulesCommand(), c.bansCommand(), c.whyCommand(), c.reloadCommand(),
 		}},
 		{"other", "Other:", []*cobra.Command{c.unitCommand(), c.probeCommand(), c.program().VersionCommand()}},
 	}

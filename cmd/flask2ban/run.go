@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -96,13 +95,8 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		return nil, err
 	}
 	parts = append(parts, part{"command socket", func(ctx context.Context) error { return s.admin.Serve(ctx, local) }})
-	if s.config.Admin != "" {
-		l, err := net.Listen("tcp", s.config.Admin)
-		if err != nil {
-			local.Close()
-			return nil, fmt.Errorf("%w; choose another --admin, or --admin off", err)
-		}
-		parts = append(parts, part{"admin", func(ctx context.Context) error { return s.admin.Serve(ctx, l) }})
+	if s.adminAt != nil {
+		parts = append(parts, part{"admin", func(ctx context.Context) error { return s.admin.Serve(ctx, s.adminAt) }})
 	}
 	if s.app != nil {
 		parts = append(parts, part{"app", s.app.Serve})
@@ -157,8 +151,8 @@ func (s *service) announce() {
 	for _, url := range s.front.URLs() {
 		s.log.Info("listening", "url", url, "mode", mode(s.config), "pid", os.Getpid())
 	}
-	if s.config.Admin != "" {
-		s.log.Info("metrics and API", "url", "http://"+s.config.Admin, "state", s.dir)
+	if s.adminAt != nil {
+		s.log.Info("status page, metrics and API; flask2ban page signs a browser in", "url", s.pageURL(), "state", s.dir)
 	}
 }
 

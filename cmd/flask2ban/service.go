@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -53,13 +54,15 @@ type service struct {
 	front   *proxy.Server
 	admin   *admin.Server
 	notify  *notify.Notifier // nil where nobody is told
+	adminAt net.Listener     // nil without --admin
 
 	exceptions overview.Exceptions // of the app
 	events     *overview.Events    // of the log
 
 	closers []func() error
-	mu      sync.Mutex     // guards current
-	current *config.Config // config, or what was reloaded since
+	mu      sync.Mutex      // guards current and changed
+	current *config.Config  // config, or what was reloaded since
+	changed state.Overrides // at run time
 
 	storeFails    atomic.Bool
 	unknownRoutes sync.Map // what warnOfRoutes has told of
@@ -100,11 +103,15 @@ func (s *service) openState(context.Context) error {
 		}
 		s.dir = dir
 	}
-	return state.Create(s.dir)
+	err := state.Create(s.dir)
+	if err == nil {
+		s.changed, err = state.ReadOverrides(s.dir)
+	}
+	return err
 }
 
 func (s *service) openClients(context.Context) error {
-	r, err := newResolver(s.config)
+	r, err := newResolver(s.overridden(s.config))
 	if err != nil {
 		return err
 	}
@@ -161,7 +168,7 @@ func (s *service) openEngine(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, s.store.Close)
-	s.engine, err = ban.New(s.judging(s.config))
+	s.engine, err = ban.New(s.judging(s.overridden(s.config)))
 	return err
 }
 
@@ -324,6 +331,9 @@ func (s *service) ready() error {
 }
 
 func (s *service) openAdmin(context.Context) error {
+	if err := s.listenAdmin(); err != nil {
+		return err
+	}
 	token, err := state.Token(s.dir)
 	if err != nil {
 		return err
@@ -344,6 +354,8 @@ func (s *service) openAdmin(context.Context) error {
 		Token:  token,
 		Hosts:  []string{s.config.Admin},
 		Reload: s.reloadAll,
+		Tuner:  s,
+		Mode:   s.modeNow,
 		Log:    s.log,
 		Audit:  slog.New(slog.NewJSONHandler(audit, nil)),
 		Info: admin.Info{
@@ -354,6 +366,7 @@ func (s *service) openAdmin(context.Context) error {
 	for _, a := range s.front.Addrs() {
 		c.Info.Listen = append(c.Info.Listen, a.String())
 	}
+	c.Info.Page = s.pageURL()
 	if s.app != nil {
 		c.AppState, c.AppEvents = s.app.State, s.app.Events
 	}

@@ -63,6 +63,9 @@ func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string
 	j := st.Judging
 	fmt.Fprintf(tw, "clients\t%d tracked, %d suspects, %d requests held back now\n", j.Clients, j.Suspects, j.Waiting)
 	fmt.Fprintf(tw, "bans\t%d in force\n", j.Banned)
+	if st.Page != "" {
+		fmt.Fprintf(tw, "page\t%s (flask2ban page signs a browser in)\n", st.Page)
+	}
 	fmt.Fprintf(tw, "state\t%s\n", st.StateDir)
 	return tw.Flush()
 }

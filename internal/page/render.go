@@ -57,6 +57,8 @@ func functions() template.FuncMap {
 		"lines": func(list []string) string { return strings.Join(list, "\n") },
 		"words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 		"args":  func(list ...any) []any { return list },
+		"half":  func(f float64) float64 { return f / 2 },
+		"above": func(f float64) float64 { return f * 1.01 }, // so that a full meter is beyond its high mark
 		"asset": assetURL, "address": ban.FormatClient, "sentence": sentence, "methods": methods,
 	}
 }

@@ -44,7 +44,6 @@ type model struct {
 
 	Now        overview.Sample
 	Sums       overview.Sums
-	Samples    int
 	Clients    []ban.Offender
 	Client     *ban.Explanation
 	Bans       []ban.Ban
@@ -194,7 +193,9 @@ func (p *Page) fillNow(m *model) {
 	o := p.config.Overview
 	m.Now, m.Sums = o.Latest(), o.Sums()
 	m.Clients, m.Total = o.Clients(fewRows)
-	m.Bans = first(o.Bans(), fewRows)
+	bans := o.Bans()
+	slices.SortStableFunc(bans, func(a, b ban.Ban) int { return b.Since.Compare(a.Since) })
+	m.Bans = first(bans, fewRows)
 	m.Events = o.Events(fewRows)
 }
 

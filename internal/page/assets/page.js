@@ -78,8 +78,11 @@ const plots = {
     this.draw();
   },
 
-  // x is always the whole hour: what is not known yet stays empty.
-  range(self, min, max) { return [plots.data.at.at(-1) - plots.hour, plots.data.at.at(-1)]; },
+  // x is what is known of the last hour, ten minutes at least.
+  range() {
+    const at = plots.data.at;
+    return [Math.min(at[0], at.at(-1) - 600), at.at(-1)];
+  },
 
   colour(name) { return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim(); },
 
@@ -145,7 +148,7 @@ const theme = {
     this.tell();
     plots.again();
   },
-  tell() { document.getElementById("theme").textContent = this.now(); },
+  tell() { document.getElementById("theme").textContent = "theme: " + this.now(); },
 };
 
 // rows moves the focus among the links of a table.
