@@ -1,0 +1,490 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
+	"pgregory.net/rapid"
+)
+
+// naive is the queue's order in the plainest way: one list, searched whole.
+type naive struct {
+	limit, size int
+	patience    time.Duration
+	waiting     []*naiveRequest // in the order of coming
+	running     []*naiveRequest
+	emptyAt     [classes]time.Time
+	refused     []int
+}
+
+type naiveRequest struct {
+	id     int
+	client netip.Prefix
+	class  ban.Class
+	rank   int
+	since  time.Time
+}
+
+func (m *naive) count(c ban.Class) int {
+	n := 0
+	for _, r := range m.waiting {
+		if r.class == c {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *naive) of(list []*naiveRequest, client netip.Prefix) int {
+	n := 0
+	for _, r := range list {
+		if r.client == client {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *naive) drop(now time.Time, r *naiveRequest) {
+	m.waiting = slices.DeleteFunc(m.waiting, func(x *naiveRequest) bool { return x == r })
+	if m.count(r.class) == 0 {
+		m.emptyAt[r.class] = now
+	}
+}
+
+func (m *naive) stood(now time.Time, c ban.Class) bool {
+	return m.count(c) > 0 && now.Sub(m.emptyAt[c]) > standing
+}
+
+func (m *naive) mayRun(r *naiveRequest) bool {
+	return r.class != ban.Suspect || m.of(m.running, r.client) < max(1, m.limit/suspectShare)
+}
+
+// before says whether a goes before b.
+func (m *naive) before(now time.Time, a, b *naiveRequest) bool {
+	switch {
+	case a.class != b.class:
+		return a.class < b.class
+	case a.rank != b.rank:
+		return a.rank < b.rank
+	}
+	older := slices.Index(m.waiting, a) < slices.Index(m.waiting, b)
+	return older != m.stood(now, a.class)
+}
+
+func (m *naive) fill(now time.Time) {
+	for len(m.running) < m.limit {
+		var best *naiveRequest
+		for _, r := range m.waiting {
+			if m.mayRun(r) && (best == nil || m.before(now, r, best)) {
+				best = r
+			}
+		}
+		if best == nil {
+			return
+		}
+		m.drop(now, best)
+		best.since = now
+		m.running = append(m.running, best)
+	}
+}
+
+func (m *naive) arrive(now time.Time, r *naiveRequest) {
+	r.since = now
+	r.rank = min(m.of(m.running, r.client)+m.of(m.waiting, r.client), ranks-1)
+	if len(m.waiting) >= m.size && !(len(m.waiting) == 0 && len(m.running) < m.limit && m.mayRun(r)) {
+		worst := m.worst()
+		better := worst.class < r.class || worst.class == r.class && (worst.rank < r.rank || worst.rank == r.rank && !m.stood(now, r.class))
+		if better {
+			m.refused = append(m.refused, r.id)
+			return
+		}
+		m.drop(now, worst)
+		m.refused = append(m.refused, worst.id)
+	}
+	if m.count(r.class) == 0 {
+		m.emptyAt[r.class] = now
+	}
+	m.waiting = append(m.waiting, r)
+	m.fill(now)
+}
+
+// worst is the lowest class's request of most rank, the oldest of those.
+func (m *naive) worst() *naiveRequest {
+	var w *naiveRequest
+	for _, r := range m.waiting {
+		if w == nil || r.class > w.class || r.class == w.class && r.rank > w.rank {
+			w = r
+		}
+	}
+	return w
+}
+
+func (m *naive) expire(now time.Time) {
+	m.fill(now)
+	for _, r := range slices.Clone(m.waiting) {
+		if now.Sub(r.since) >= m.patience {
+			m.drop(now, r)
+			m.refused = append(m.refused, r.id)
+		}
+	}
+}
+
+// pair drives both and compares them.
+type pair struct {
+	t     *rapid.T
+	now   time.Time
+	queue queue
+	model naive
+	slots map[int]*slot
+	next  int
+}
+
+func (p *pair) check() {
+	p.t.Helper()
+	states := map[slotState][]int{}
+	for id, s := range p.slots {
+		states[s.state] = append(states[s.state], id)
+	}
+	ids := func(list []*naiveRequest) []int {
+		var all []int
+		for _, r := range list {
+			all = append(all, r.id)
+		}
+		slices.Sort(all)
+		return all
+	}
+	for state, want := range map[slotState][]int{slotWaiting: ids(p.model.waiting), slotRunning: ids(p.model.running)} {
+		got := states[state]
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			p.t.Fatalf("state %d: got %v, want %v", state, got, want)
+		}
+	}
+	refused := slices.Clone(p.model.refused)
+	slices.Sort(refused)
+	got := states[slotRefused]
+	slices.Sort(got)
+	if !slices.Equal(got, refused) {
+		p.t.Fatalf("refused: got %v, want %v", got, refused)
+	}
+	if p.queue.depth != len(p.model.waiting) || p.queue.running.n != len(p.model.running) {
+		p.t.Fatalf("depth %d running %d, want %d and %d", p.queue.depth, p.queue.running.n, len(p.model.waiting), len(p.model.running))
+	}
+	waiting := 0
+	for _, n := range p.queue.clients {
+		waiting += n
+	}
+	if waiting != p.queue.depth {
+		p.t.Fatalf("clients have %d waiting, want %d", waiting, p.queue.depth)
+	}
+}
+
+func client(n int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32)
+}
+
+// TestQueueIsAsItsModel: whatever comes, waits, leaves and ends in whatever
+// order, the queue gives slots to those that the plain model does. The model
+// has no reserve and no strain, so the limit is below both.
+func TestQueueIsAsItsModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit, size := rapid.IntRange(1, reserveFrom-1).Draw(t, "limit"), rapid.IntRange(1, 12).Draw(t, "size")
+		p := &pair{t: t, now: time.Unix(1e9, 0), slots: map[int]*slot{}}
+		p.queue = queue{limit: limit, size: size, patience: time.Minute, mean: time.Hour, completed: meanOf}
+		p.model = naive{limit: limit, size: size, patience: time.Minute}
+		some := func(state slotState) *slot {
+			var ids []int
+			for id, s := range p.slots {
+				if s.state == state {
+					ids = append(ids, id)
+				}
+			}
+			if len(ids) == 0 {
+				return nil
+			}
+			slices.Sort(ids)
+			return p.slots[rapid.SampledFrom(ids).Draw(t, "which")]
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(*rapid.T) { p.check() },
+			"arrive": func(t *rapid.T) {
+				p.next++
+				r := &naiveRequest{id: p.next, client: client(rapid.IntRange(1, 4).Draw(t, "client")), class: ban.Class(rapid.IntRange(0, classes-1).Draw(t, "class"))}
+				s := &slot{client: r.client, class: r.class, route: fmt.Sprint(p.next)}
+				p.slots[p.next] = s
+				p.queue.arrive(p.now, s)
+				p.model.arrive(p.now, r)
+			},
+			"done": func(*rapid.T) {
+				s := some(slotRunning)
+				if s == nil {
+					return
+				}
+				p.queue.done(p.now, s)
+				p.queue.mean = time.Hour // no surplus: the model has none
+				p.model.running = slices.DeleteFunc(p.model.running, func(r *naiveRequest) bool { return p.slots[r.id] == s })
+				p.model.fill(p.now)
+			},
+			"leave": func(*rapid.T) {
+				s := some(slotWaiting)
+				if s == nil {
+					return
+				}
+				p.queue.leave(p.now, s)
+				for _, r := range slices.Clone(p.model.waiting) {
+					if p.slots[r.id] == s {
+						p.model.drop(p.now, r)
+					}
+				}
+			},
+			"wait": func(t *rapid.T) {
+				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 20_000).Draw(t, "ms")) * time.Millisecond)
+				p.queue.strain, p.queue.strainAt = 0, p.now // the model has none
+				p.queue.tick(p.now)
+				p.model.expire(p.now)
+			},
+		})
+	})
+}
+
+// crowd is a queue with n slots in use and nobody waiting.
+func crowd(n int, now time.Time) (*queue, []*slot) {
+	q := &queue{limit: n, size: 100, patience: 30 * time.Second, mean: 50 * time.Millisecond, completed: meanOf}
+	var all []*slot
+	for i := range n {
+		s := &slot{client: client(200 + i), class: ban.Normal, route: "/"}
+		q.arrive(now, s)
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.usual.mean = 50 * time.Millisecond
+	}
+	return q, all
+}
+
+func (q *queue) push(now time.Time, n int, class ban.Class) *slot {
+	s := &slot{client: client(n), class: class, route: "/"}
+	q.arrive(now, s)
+	return s
+}
+
+// A burst that the app can work off is served in its order, and nobody is
+// refused.
+func TestBurstIsFirstComeFirstServed(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := crowd(1, now)
+	a, b := q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)
+	q.done(now.Add(50*time.Millisecond), busy[0])
+	if a.state != slotRunning || b.state != slotWaiting {
+		t.Errorf("first %d, second %d", a.state, b.state)
+	}
+}
+
+// Once requests have stood for a while, the newest goes first.
+func TestNewestFirstWhereRequestsStand(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := crowd(1, now)
+	a := q.push(now, 1, ban.Normal)
+	now = now.Add(standing + time.Millisecond)
+	b := q.push(now, 2, ban.Normal)
+	q.done(now, busy[0])
+	if a.state != slotWaiting || b.state != slotRunning {
+		t.Errorf("old %d, new %d", a.state, b.state)
+	}
+}
+
+// The first request of a client goes before the second of another that came
+// earlier.
+func TestClientsAreServedInTurn(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := crowd(1, now)
+	greedy := []*slot{q.push(now, 1, ban.Normal), q.push(now, 1, ban.Normal), q.push(now, 1, ban.Normal)}
+	modest := q.push(now, 2, ban.Normal)
+	q.done(now, busy[0])
+	q.done(now, greedy[0])
+	if modest.state != slotRunning || greedy[1].state != slotWaiting {
+		t.Errorf("modest %d, greedy's second %d", modest.state, greedy[1].state)
+	}
+}
+
+func TestSuspectHoldsItsShareOnly(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q := &queue{limit: 8, size: 10, patience: time.Second, mean: time.Hour}
+	var held int
+	for range 5 {
+		if q.push(now, 1, ban.Suspect).state == slotRunning {
+			held++
+		}
+	}
+	if held != 2 {
+		t.Errorf("a suspect holds %d of 8 slots, want 2", held)
+	}
+	if s := q.push(now, 2, ban.Suspect); s.state != slotRunning {
+		t.Error("another suspect waits though there is room")
+	}
+	if s := q.push(now, 3, ban.Normal); s.state != slotRunning {
+		t.Error("a good client waits though there is room")
+	}
+}
+
+// The last of four slots is kept for the best class where there is overload,
+// but only until the next is about to be free.
+func TestLastSlotIsReserved(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := crowd(4, now)
+	q.highAt = now
+	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)}
+	now = now.Add(standing + 10*time.Millisecond)
+	for _, s := range busy[1:] { // they came just now
+		s.since = now
+	}
+	busy[0].since = now.Add(-50 * time.Millisecond)
+	q.done(now, busy[0])
+	if waiting[0].state != slotWaiting || waiting[1].state != slotWaiting {
+		t.Fatal("the last slot is given away")
+	}
+	wake := q.wake(now)
+	if wake <= 0 || wake > 50*time.Millisecond {
+		t.Fatalf("woken in %v", wake)
+	}
+	if s := q.push(now, 9, ban.High); s.state != slotRunning {
+		t.Fatal("the best class waits for the slot that is kept for it")
+	} else {
+		q.done(now.Add(time.Millisecond), s)
+	}
+	q.tick(now.Add(wake))
+	if waiting[1].state != slotRunning {
+		t.Error("the slot stays empty though the next is about to be free")
+	}
+}
+
+// Without overload nothing is reserved: the app gets what it can take.
+func TestNothingIsReservedWithoutOverload(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q := &queue{limit: 4, size: 10, patience: time.Second, highAt: now}
+	for i := range 4 {
+		if s := q.push(now, i, ban.Normal); s.state != slotRunning {
+			t.Fatalf("request %d of 4 waits", i+1)
+		}
+	}
+}
+
+// Streams, slow readers and slow uploads give their slots back, but not more
+// than half of all.
+func TestLongRequestsAreNotCounted(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := crowd(4, now)
+	for _, s := range busy {
+		s.phase.Store(phaseAnswer)
+	}
+	busy[3].phase.Store(phaseView) // a slow view keeps its worker busy
+	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal), q.push(now, 3, ban.Normal)}
+	q.tick(now.Add(longAfter))
+	got := []slotState{waiting[0].state, waiting[1].state, waiting[2].state}
+	if want := []slotState{slotWaiting, slotWaiting, slotRunning}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if q.longs != 3 {
+		t.Errorf("%d are long, want 3", q.longs)
+	}
+	for _, s := range busy {
+		q.done(now.Add(2*longAfter), s)
+	}
+	if q.longs != 0 || waiting[0].state != slotRunning {
+		t.Errorf("%d are long, the first is %d", q.longs, waiting[0].state)
+	}
+}
+
+// While the app answers others, requests that stand wait ever less; while it
+// is away, as long as they may.
+func TestPatienceShrinksUnderOverloadOnly(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		now := time.Unix(1e9, 0)
+		q, busy := crowd(1, now)
+		running := busy[0]
+		for range 40 {
+			now = now.Add(time.Second)
+			q.push(now, 1, ban.Normal)
+			s := q.push(now, 2, ban.Normal)
+			if !away {
+				q.done(now, running)
+				if running = q.running.head; running == nil {
+					t.Fatal("nobody runs")
+				}
+			}
+			q.tick(now.Add(time.Millisecond))
+			_ = s
+		}
+		got := q.waits()
+		if away && got != q.patience || !away && got > q.patience/4 {
+			t.Errorf("away %v: waits %v of %v", away, got, q.patience)
+		}
+	}
+}
+
+// Short requests may fill the app's own accept queue a little, so that its
+// workers need not wait for us between two.
+func TestShortRequestsHaveABacklog(t *testing.T) {
+	for mean, want := range map[time.Duration]int{0: 4, 50 * time.Millisecond: 4, 2 * time.Millisecond: 6, 100 * time.Microsecond: 8} {
+		q := &queue{limit: 4, mean: mean}
+		if got := q.allowed(); got != want {
+			t.Errorf("mean %v: %d at a time, want %d", mean, got, want)
+		}
+	}
+}
+
+func BenchmarkQueueUncontended(b *testing.B) {
+	g := newRig(b, nil, nil).handler.gate
+	s := slot{client: client(1), class: ban.Normal, route: "/"}
+	b.ReportAllocs()
+	for b.Loop() {
+		now := time.Now()
+		g.mu.Lock()
+		g.limit()
+		s.state = slotNew
+		g.queue.arrive(now, &s)
+		g.mu.Unlock()
+		s.holds.Store(1)
+		s.released = false
+		g.release(&s)
+	}
+}
+
+func BenchmarkQueueUncontendedParallel(b *testing.B) {
+	g := newRig(b, nil, nil).handler.gate
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		s := slot{client: client(1), class: ban.Normal, route: "/"}
+		for pb.Next() {
+			now := time.Now()
+			g.mu.Lock()
+			g.limit()
+			s.state = slotNew
+			g.queue.arrive(now, &s)
+			g.mu.Unlock()
+			s.holds.Store(1)
+			s.released = false
+			g.release(&s)
+		}
+	})
+}
+
+// BenchmarkQueueFull is one request through a queue in which 4,000 wait.
+func BenchmarkQueueFull(b *testing.B) {
+	now := time.Unix(1e9, 0)
+	q := &queue{limit: 4, size: 4096, patience: time.Hour, mean: time.Hour}
+	for i := range 4000 {
+		q.push(now, i, ban.Normal)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(time.Millisecond)
+		q.push(now, i, ban.Normal)
+		q.done(now, q.running.head)
+	}
+}
