@@ -128,14 +128,15 @@ func (l *learner) raise(now time.Time) {
 }
 
 // limit sets how many requests may be with the app. The caller holds mu.
-func (g *gate) limit() {
-	n := 0
-	if g.Slots != nil {
-		n = g.Slots()
-	}
+func (g *gate) limit(now time.Time) {
 	q := &g.queue
-	if q.learned = n < 0; !q.learned {
-		q.limit = n
+	if g.Slots != nil && now.Sub(g.limitAt) >= tickEvery {
+		g.limitAt = now
+		n := g.Slots()
+		q.learned = n < 0
+		q.limit = max(0, n)
+	}
+	if !q.learned {
 		return
 	}
 	q.limit = g.learner.limit

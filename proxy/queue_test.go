@@ -445,7 +445,7 @@ func BenchmarkQueueUncontended(b *testing.B) {
 	for b.Loop() {
 		now := time.Now()
 		g.mu.Lock()
-		g.limit()
+		g.limit(now)
 		s.state = slotNew
 		g.queue.arrive(now, &s)
 		g.mu.Unlock()
@@ -463,7 +463,7 @@ func BenchmarkQueueUncontendedParallel(b *testing.B) {
 		for pb.Next() {
 			now := time.Now()
 			g.mu.Lock()
-			g.limit()
+			g.limit(now)
 			s.state = slotNew
 			g.queue.arrive(now, &s)
 			g.mu.Unlock()

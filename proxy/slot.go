@@ -17,7 +17,8 @@ import (
 type QueueConfig struct {
 	// Slots is how many requests the app can work on at a time: its workers
 	// times their threads. 0 means that it is not known, negative that it is
-	// to be learned from Work; nil that it never will be known.
+	// to be learned from Work; nil that it never will be known. It is asked
+	// ten times a second at most.
 	Slots func() int
 	// Work is the processor time that the app's processes have used so far;
 	// ok is false where there are none. nil leaves what is to be learned
@@ -91,6 +92,7 @@ type gate struct {
 	timer     *time.Timer
 	learner   learner
 	measuring bool
+	limitAt   time.Time // when Slots was asked
 }
 
 func newGate(c QueueConfig, m *metrics.Metrics, now func() time.Time) *gate {
@@ -114,7 +116,7 @@ func (g *gate) acquire(x *exchange) bool {
 	}
 	now := g.now()
 	g.mu.Lock()
-	g.limit()
+	g.limit(now)
 	g.queue.arrive(now, s)
 	waits := s.state == slotWaiting
 	if waits {
@@ -200,7 +202,7 @@ func (g *gate) tick() {
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.limit()
+	g.limit(now)
 	g.queue.tick(now)
 	g.arm(now)
 }
