@@ -252,8 +252,8 @@ func TestQueueIsAsItsModel(t *testing.T) {
 	})
 }
 
-// crowd is a queue with n slots in use and nobody waiting.
-func crowd(n int, now time.Time) (*queue, []*slot) {
+// busyQueue is a queue with n slots in use and nobody waiting.
+func busyQueue(n int, now time.Time) (*queue, []*slot) {
 	q := &queue{limit: n, size: 100, patience: 30 * time.Second, mean: 50 * time.Millisecond, completed: meanOf}
 	var all []*slot
 	for i := range n {
@@ -277,7 +277,7 @@ func (q *queue) push(now time.Time, n int, class ban.Class) *slot {
 // refused.
 func TestBurstIsFirstComeFirstServed(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	q, busy := crowd(1, now)
+	q, busy := busyQueue(1, now)
 	a, b := q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)
 	q.done(now.Add(50*time.Millisecond), busy[0])
 	if a.state != slotRunning || b.state != slotWaiting {
@@ -288,7 +288,7 @@ func TestBurstIsFirstComeFirstServed(t *testing.T) {
 // Once requests have stood for a while, the newest goes first.
 func TestNewestFirstWhereRequestsStand(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	q, busy := crowd(1, now)
+	q, busy := busyQueue(1, now)
 	a := q.push(now, 1, ban.Normal)
 	now = now.Add(standing + time.Millisecond)
 	b := q.push(now, 2, ban.Normal)
@@ -302,7 +302,7 @@ func TestNewestFirstWhereRequestsStand(t *testing.T) {
 // earlier.
 func TestClientsAreServedInTurn(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	q, busy := crowd(1, now)
+	q, busy := busyQueue(1, now)
 	greedy := []*slot{q.push(now, 1, ban.Normal), q.push(now, 1, ban.Normal), q.push(now, 1, ban.Normal)}
 	modest := q.push(now, 2, ban.Normal)
 	q.done(now, busy[0])
@@ -336,7 +336,7 @@ func TestSuspectHoldsItsShareOnly(t *testing.T) {
 // but only until the next is about to be free.
 func TestLastSlotIsReserved(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	q, busy := crowd(4, now)
+	q, busy := busyQueue(4, now)
 	q.highAt = now
 	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)}
 	now = now.Add(standing + 10*time.Millisecond)
@@ -378,7 +378,7 @@ func TestNothingIsReservedWithoutOverload(t *testing.T) {
 // than half of all.
 func TestLongRequestsAreNotCounted(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	q, busy := crowd(4, now)
+	q, busy := busyQueue(4, now)
 	for _, s := range busy {
 		s.phase.Store(phaseAnswer)
 	}
@@ -405,7 +405,7 @@ func TestLongRequestsAreNotCounted(t *testing.T) {
 func TestPatienceShrinksUnderOverloadOnly(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		now := time.Unix(1e9, 0)
-		q, busy := crowd(1, now)
+		q, busy := busyQueue(1, now)
 		running := busy[0]
 		for range 40 {
 			now = now.Add(time.Second)
