@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/state"
 	"github.com/flask2ban/flask2ban/internal/systemd"
 	"github.com/flask2ban/flask2ban/routes"
@@ -28,6 +28,10 @@ type service struct {
 	app    *app.App
 	admin  *admin.Server
 	end    context.CancelFunc
+	// before is the process that we take over from, after the one that takes
+	// over from us; nil mostly.
+	before *handover.Predecessor
+	after  *handover.Successor
 }
 
 // supervise keeps an app alive until ctx ends, or somebody asks for the end, or
@@ -36,10 +40,17 @@ func (c *cli) supervise(ctx context.Context, cfg *config.Config) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s := &service{config: cfg, log: cmdline.NewLogger(c.Stderr, cfg), output: newLines(c.Stderr), end: end}
-	if err := s.open(c); err != nil {
+	var err error
+	if s.before, err = handover.FromPredecessor(); err != nil {
 		return err
 	}
-	return cmdline.ExitOf(s.run(ctx))
+	if err = s.open(c); err == nil {
+		err = s.run(ctx)
+	}
+	if err != nil && s.before != nil {
+		s.before.Fail(err)
+	}
+	return errors.Join(cmdline.ExitOf(err), cmdline.WaitFor(s.after))
 }
 
 func (s *service) open(c *cli) (err error) {
@@ -61,6 +72,7 @@ func (s *service) open(c *cli) (err error) {
 	}
 	ac := cmdline.AppConfig(s.config)
 	ac.OwnPort, ac.Unseen, ac.Listener, ac.Log, ac.Output, ac.Observer = true, true, listener, s.log, s.output, &observer{log: s.log}
+	ac.TakesOver = s.before != nil
 	if s.app, err = app.New(ac); err != nil {
 		return cmdline.Usage(err)
 	}
@@ -73,9 +85,15 @@ func (s *service) open(c *cli) (err error) {
 	return nil
 }
 
-// listener is the socket that systemd gives, or that --listen asks for; nil
+// appSocket is the app's socket among those handed over.
+const appSocket = "app"
+
+// listener is the socket that a predecessor or systemd gives, or that --listen asks for; nil
 // leaves it to the app.
 func (s *service) listener() (*os.File, error) {
+	if f := s.before.Socket(appSocket); f != nil {
+		return f, nil
+	}
 	given := systemd.Sockets()
 	if len(given) > 1 {
 		return nil, cmdline.Usagef("systemd gives %d sockets, and an app has one: leave one ListenStream= in the .socket unit", len(given))
@@ -96,24 +114,109 @@ func (s *service) listener() (*os.File, error) {
 
 // run serves until ctx ends. The app ends last.
 func (s *service) run(ctx context.Context) error {
-	local, err := state.Listen(ctx, s.dir)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- s.app.Serve(ctx) }()
+	local, err := s.begin(ctx)
 	if err != nil {
-		s.app.Close()
-		return err
+		cancel()
+		return errors.Join(err, <-served)
 	}
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	notifier := systemd.Notifier{Log: s.log}
+	commands := s.serveCommands(inner, local)
 	parts := make(chan error, 3)
-	go func() { parts <- s.admin.Serve(inner, local) }()
 	go func() { parts <- notifier.Serve(inner, s.health) }()
 	go func() { parts <- s.restartOnHangup(inner, &notifier) }()
-	err = s.app.Serve(ctx)
+	go func() { parts <- s.upgradeOnSignal(inner, &notifier, commands) }()
+	err = <-served
 	stop()
 	for range cap(parts) {
 		err = errors.Join(err, <-parts)
 	}
+	return errors.Join(err, commands.close())
+}
+
+// begin opens the command socket. After a predecessor, the app must be ready
+// first, for until then the predecessor has it.
+func (s *service) begin(ctx context.Context) (net.Listener, error) {
+	if s.before == nil {
+		return state.Listen(ctx, s.dir)
+	}
+	if err := s.app.Wait(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.before.Ready(ctx); err != nil {
+		return nil, err
+	}
+	local, err := state.Listen(ctx, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	return local, s.before.Serving()
+}
+
+// commands is the command socket, which goes to a successor first.
+type commands struct {
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func (s *service) serveCommands(ctx context.Context, l net.Listener) *commands {
+	ctx, stop := context.WithCancel(ctx)
+	c := &commands{stop: stop, ended: make(chan error, 1)}
+	go func() { c.ended <- s.admin.Serve(ctx, l) }()
+	return c
+}
+
+func (c *commands) close() error {
+	c.stop()
+	err := <-c.ended
+	c.ended <- nil // it may be closed again
 	return err
+}
+
+// upgradeOnSignal gives way to a new process at SIGUSR2.
+func (s *service) upgradeOnSignal(ctx context.Context, n *systemd.Notifier, c *commands) error {
+	return cmdline.OnSignal(ctx, syscall.SIGUSR2, func() {
+		s.log.Info("starting a successor")
+		err := s.upgrade(ctx, c)
+		if err != nil {
+			s.log.Error("the successor did not take over; this process goes on", "error", err)
+			return
+		}
+		s.log.Info("a successor has taken over", "pid", s.after.PID())
+		n.Successor(s.after.PID())
+		s.end()
+	})
+}
+
+func (s *service) upgrade(ctx context.Context, c *commands) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout+cmdline.TakeOverTime)
+	defer cancel()
+	socket, err := s.app.Socket()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	next, err := handover.Start(ctx, handover.Sockets{appSocket: socket})
+	if err != nil {
+		return err
+	}
+	if err := c.close(); err != nil {
+		s.log.Warn("command socket", "error", err)
+	}
+	if err := next.Go(ctx); err != nil {
+		local, listenErr := state.Listen(ctx, s.dir)
+		if listenErr == nil {
+			*c = *s.serveCommands(context.WithoutCancel(ctx), local)
+		}
+		return errors.Join(err, listenErr)
+	}
+	s.after = next
+	return nil
 }
 
 func (s *service) health() systemd.Health { return cmdline.Health(s.app.State(), s.config.App) }
@@ -124,19 +227,11 @@ func (s *service) restart(ctx context.Context, why string) error {
 
 // restartOnHangup starts the app anew at each SIGHUP.
 func (s *service) restartOnHangup(ctx context.Context, n *systemd.Notifier) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hangup:
-			if err := n.Reload(func() error { return s.restart(ctx, "SIGHUP") }); err != nil && ctx.Err() == nil {
-				s.log.Error("the app was not restarted", "error", err)
-			}
+	return cmdline.OnSignal(ctx, syscall.SIGHUP, func() {
+		if err := n.Reload(func() error { return s.restart(ctx, "SIGHUP") }); err != nil && ctx.Err() == nil {
+			s.log.Error("the app was not restarted", "error", err)
 		}
-	}
+	})
 }
 
 // observer logs what the app does.

@@ -72,6 +72,9 @@ type Config struct {
 	// it would open: from systemd, from a predecessor, or bound for it to an
 	// address. New makes it its own. Nil: there is none.
 	Listener *os.File
+	// TakesOver says that another process's instance still accepts from
+	// Listener, so that only the hook's word can say that ours does.
+	TakesOver bool
 	// Log is for what the operator should know; nil discards it.
 	Log *slog.Logger
 	// Output gets the app's standard output and error, line by line, each

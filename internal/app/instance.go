@@ -147,9 +147,10 @@ func (i *instance) closeReaders() {
 // there is one, has reported. Where another instance accepts on the same
 // socket, the hook's word is all that there is.
 func (i *instance) awaitReady(ctx context.Context) error {
-	if i.place.socket.shared && i.app.history.othersReady(i.place) {
+	if i.place.socket.shared && (i.app.history.othersReady(i.place) || i.app.takingOver.Load()) {
 		select {
 		case <-i.served:
+			i.app.takingOver.Store(false)
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

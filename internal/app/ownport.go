@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"net"
 	"os"
 
@@ -45,4 +46,13 @@ func (s *socket) receive(from *net.UnixConn) error {
 	}
 	unix.CloseOnExec(fds[0])
 	return s.keep(fds[0])
+}
+
+// Socket is a copy of the app's listening socket, for a process that takes over.
+// The caller closes it.
+func (a *App) Socket() (*os.File, error) {
+	if !a.socket.bound() {
+		return nil, errors.New("the app has no socket yet")
+	}
+	return a.socket.file()
 }

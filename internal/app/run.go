@@ -31,6 +31,7 @@ type App struct {
 	history    *history
 	traffic    *traffic
 	tls        atomic.Bool
+	takingOver atomic.Bool // until our first instance is ready
 	exceptions *exceptions
 	orders     chan order
 	rolling    sync.Mutex   // held by the one roll
@@ -68,6 +69,7 @@ func prepare(c Config) (*App, error) {
 		config: c, log: c.Log, output: &lineWriter{w: c.Output}, secrets: newSecrets(), history: newHistory(),
 		traffic: newTraffic(), orders: make(chan order), news: make(chan func(), 1024), closed: make(chan struct{}),
 	}
+	a.takingOver.Store(c.TakesOver)
 	a.exceptions = &exceptions{deliver: c.Observer.Exception}
 	target, err := resolveTarget(c)
 	if err != nil {

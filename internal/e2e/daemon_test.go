@@ -90,6 +90,12 @@ func startAt(t testing.TB, addr, dir, state string, args ...string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startProgram(t, path, addr, dir, state, args...)
+}
+
+// startProgram is startAt with another copy of the program.
+func startProgram(t testing.TB, path, addr, dir, state string, args ...string) *daemon {
+	t.Helper()
 	if state == "" {
 		state = t.TempDir()
 	}

@@ -141,6 +141,11 @@ type supervised struct {
 // the wrapper's words, and waits until it serves.
 func supervise(t *testing.T, wrapper []string, args ...string) *supervised {
 	t.Helper()
+	return superviseWith(t, supervisorBinary(t), wrapper, args...)
+}
+
+func superviseWith(t *testing.T, exe string, wrapper []string, args ...string) *supervised {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "supervised-")
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +160,7 @@ func supervise(t *testing.T, wrapper []string, args ...string) *supervised {
 	}
 	addr := freePort(t)
 	_, port, _ := net.SplitHostPort(addr)
-	words := append(append([]string{}, wrapper...), supervisorBinary(t), "app.py", "--python", "/usr/bin/python3", "--state", filepath.Join(dir, "state", "s"))
+	words := append(append([]string{}, wrapper...), exe, "app.py", "--python", "/usr/bin/python3", "--state", filepath.Join(dir, "state", "s"))
 	words = append(words, args...)
 	s := &supervised{url: "http://" + addr, state: filepath.Join(dir, "state", "s")}
 	s.process = launch(t, dir, []string{"APP_PORT=" + port}, words[0], words[1:]...)

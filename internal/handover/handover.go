@@ -118,7 +118,7 @@ func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "handover")
-	defer theirs.Close()
+	defer theirs.Close() // twice is harmless
 	c, err := newChannel(os.NewFile(uintptr(pair[0]), "handover"))
 	if err != nil {
 		return nil, err
@@ -129,6 +129,7 @@ func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
 		c.conn.Close()
 		return nil, fmt.Errorf("start %s: %w", exe, err)
 	}
+	theirs.Close() // or we would not see the successor's end
 	go func() {
 		s.cmd.Wait()
 		close(s.ended)

@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/admin":           {"ban", "routes", "internal/app", "internal/metrics", "internal/overview", "internal/page", "internal/state"},
 	"internal/page":            {"ban", "routes", "internal/app", "internal/overview", "internal/state"},
 	"internal/overview":        {"ban", "routes", "internal/app", "internal/metrics"},
-	"internal/cmdline":         {"internal/admin", "internal/app", "internal/config", "internal/state", "internal/systemd"},
+	"internal/cmdline":         {"internal/admin", "internal/app", "internal/config", "internal/handover", "internal/state", "internal/systemd"},
 	"internal/systemd":         {},
 	"internal/handover":        {},
 	"internal/hostname":        {},

@@ -1,0 +1,47 @@
+package cmdline
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/flask2ban/flask2ban/internal/handover"
+	"github.com/flask2ban/flask2ban/internal/systemd"
+)
+
+// TakeOverTime is what a successor gets to take over, besides the time that the
+// app needs to start.
+const TakeOverTime = 30 * time.Second
+
+// OnSignal calls do for each signal until ctx ends, one after the other.
+func OnSignal(ctx context.Context, sig os.Signal, do func()) error {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, sig)
+	defer signal.Stop(caught)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-caught:
+			do()
+		}
+	}
+}
+
+// WaitFor stays in the place of a successor where somebody waits for us: a
+// shell, a container whose process 1 we are. It passes signals on, and returns
+// the successor's exit code as an error. systemd was told whom to wait for.
+func WaitFor(s *handover.Successor) error {
+	if s == nil || systemd.Watched() {
+		return nil
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	if code := s.Wait(signals); code != Done {
+		return &ExitError{Code: code}
+	}
+	return nil
+}
