@@ -13,6 +13,10 @@ import (
 // found out.
 const Learn = -1
 
+// threaded are Werkzeug's server by the names that the hook has for it: its
+// bind is that of the standard library's base class.
+var threaded = map[string]bool{"werkzeug": true, "socketserver": true}
+
 // Slots is [App.Concurrency], or [Learn] where the one instance is Werkzeug's
 // threaded server. 0 means that there is no bound that matters, or none is
 // known.
@@ -25,7 +29,7 @@ func (a *App) Slots() int {
 		return 0
 	}
 	if i := places[0].current.Load(); i != nil {
-		if b := i.binding.Load(); b != nil && b.server == "werkzeug" {
+		if b := i.binding.Load(); b != nil && threaded[b.server] {
 			return Learn
 		}
 	}
