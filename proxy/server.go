@@ -195,24 +195,30 @@ func (s *Server) Close() {
 // StopTimeout. It returns nil after an orderly end.
 func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, len(s.listeners))
-	var group sync.WaitGroup
+	var group, accepting sync.WaitGroup
 	for i, l := range s.listeners {
 		serve := s.http.Serve
 		if s.secure(i) {
 			serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 		}
-		group.Go(func() { failed <- serve(l) })
+		accepting.Go(func() { failed <- serve(l) })
 	}
 	sweeping, stopSweep := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() { s.crowd.sweep(sweeping) })
 	defer group.Wait()
 	defer stopSweep()
+	defer accepting.Wait()
 	select {
 	case err := <-failed:
 		s.http.Close()
 		return err
 	case <-ctx.Done():
 	}
+	// Shutdown does not see a connection that is being accepted just now.
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	accepting.Wait()
 	stop, cancel := contextWithTimeout(ctx, s.config.StopTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(stop); err != nil {

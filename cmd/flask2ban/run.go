@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/state"
+	"github.com/flask2ban/flask2ban/internal/systemd"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -57,6 +59,14 @@ func (s *service) run(ctx context.Context) error {
 	return failed
 }
 
+// health is how systemd sees us: as well as the app.
+func (s *service) health() systemd.Health {
+	if s.app == nil {
+		return systemd.Health{Ready: true, Status: "forwarding to " + s.config.Upstream}
+	}
+	return cmdline.Health(s.app.State(), s.config.App)
+}
+
 func (p part) run(ctx context.Context) error {
 	if err := p.serve(ctx); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
@@ -74,6 +84,7 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"host names", s.names.resolver.Serve},
 		{"history", s.admin.Sample},
 	}
+	parts = append(parts, part{"systemd", func(ctx context.Context) error { return (&systemd.Notifier{Log: s.log}).Serve(ctx, s.health) }})
 	if s.notify != nil {
 		parts = append(parts, part{"notifications", s.notify.Serve}, part{"notifications of bans", s.watchBans})
 	}
