@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.release=$(VERSION)
 APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
            python3-flask-socketio python3-prometheus-client curl redis-server systemd slowhttptest python3-wsproto \
-           nginx libnginx-mod-stream caddy haproxy prometheus tmux
+           nginx libnginx-mod-stream caddy haproxy prometheus tmux chromium
 # A count, not a time: Go below 1.27 can report the end of a time as a failure (golang/go#75804).
 FUZZTIME ?= 200000x
 
@@ -62,6 +62,10 @@ bench-peers: ## install and measure nginx, HAProxy, Caddy beside us; write bench
 .PHONY: bench-overload
 bench-overload: ## measure priority and goodput of an overloaded app beside nginx, HAProxy; write bench/OVERLOAD.md
 	go run ./bench/peers -overload -rounds 3 -length 15s -dir bench $(OVERLOAD)
+
+.PHONY: screenshots
+screenshots: deps ## take the pictures of the status page in docs/images anew (Chromium; three minutes)
+	SCREENSHOTS=$(CURDIR)/docs/images go test ./internal/e2e -run '^TestStatusPageScreenshots$$' -count 1 -v
 
 .PHONY: clean
 clean: ## remove what the build made

@@ -90,7 +90,7 @@ func with(cookie string) func(*http.Request) {
 // secretOf is what the forms of a page carry.
 func secretOf(t *testing.T, page string) string {
 	t.Helper()
-	_, after, ok := strings.Cut(page, `name="form" value="`)
+	_, after, ok := strings.Cut(page, `name="csrf" value="`)
 	secret, _, _ := strings.Cut(after, `"`)
 	if !ok {
 		t.Fatalf("no form in %s", page)
@@ -105,7 +105,7 @@ func TestThePageActsAsTheAPIDoes(t *testing.T) {
 	secret := secretOf(t, request(t, "GET", d.public, "/bans", "", with(cookie)).body)
 	act := func(path, body string) answer {
 		t.Helper()
-		return request(t, "POST", d.public, path, "form="+secret+"&"+body, form, with(cookie), func(r *http.Request) { r.Header.Set("HX-Request", "true") })
+		return request(t, "POST", d.public, path, "csrf="+secret+"&"+body, form, with(cookie), func(r *http.Request) { r.Header.Set("HX-Request", "true") })
 	}
 	for _, tt := range []struct {
 		path, body, want string

@@ -17,7 +17,7 @@ func (p *Page) action(do act) http.HandlerFunc {
 		case s == nil:
 			p.answer(w, r, nil, http.StatusUnauthorized, notice{"Sign in to change anything: flask2ban page prints a link.", true})
 			return
-		case p.origin.Check(r) != nil || !s.allows(r.PostFormValue("form")):
+		case p.origin.Check(r) != nil || !s.allows(r.PostFormValue("csrf")):
 			p.answer(w, r, nil, http.StatusForbidden, notice{"This form is not of this session: load the page again.", true})
 			return
 		}

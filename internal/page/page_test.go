@@ -83,7 +83,7 @@ func newSite(t *testing.T) *site {
 		Project:  func() *routes.Project { return s.project },
 		AppState: func() app.State { return *s.instance },
 		AppEvents: func() []app.Event {
-			return []app.Event{{At: start, Seen: "it died of " + hostile, Done: "start it again"}}
+			return []app.Event{{At: start, Seen: "it died of " + hostile, Done: hostile, Cost: hostile, Stacks: []string{hostile}}}
 		},
 		Info: overview.Info{Version: "v1", App: "app.py", Mode: "enforce", Started: start, Listen: []string{"127.0.0.1:8080"}},
 	})
@@ -208,7 +208,7 @@ func (b *browser) signIn() string {
 	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
 		b.t.Fatalf("sign-in: %+v", got)
 	}
-	match := regexp.MustCompile(`name="form" value="([^"]+)"`).FindStringSubmatch(b.get("/").body)
+	match := regexp.MustCompile(`name="csrf" value="([^"]+)"`).FindStringSubmatch(b.get("/").body)
 	if match == nil {
 		b.t.Fatal("a signed-in page has no form")
 	}

@@ -203,7 +203,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
-	if s := p.sessions.of(r); s == nil || p.origin.Check(r) != nil || !s.allows(r.PostFormValue("form")) {
+	if s := p.sessions.of(r); s == nil || p.origin.Check(r) != nil || !s.allows(r.PostFormValue("csrf")) {
 		p.refuse(w, r, http.StatusForbidden, "This form is not of this session.")
 		return
 	}

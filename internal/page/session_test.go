@@ -99,14 +99,14 @@ func TestSessionsEnd(t *testing.T) {
 	b := s.browser()
 	form := b.signIn()
 	for _, bad := range []string{"", "nonsense"} {
-		if got := b.do("POST", "/signout", url.Values{"form": {bad}}); got.status != 403 {
+		if got := b.do("POST", "/signout", url.Values{"csrf": {bad}}); got.status != 403 {
 			t.Errorf("form %q: %d", bad, got.status)
 		}
 	}
-	if got := b.do("POST", "/signout", url.Values{"form": {form}}, "Sec-Fetch-Site", "cross-site"); got.status != 403 {
+	if got := b.do("POST", "/signout", url.Values{"csrf": {form}}, "Sec-Fetch-Site", "cross-site"); got.status != 403 {
 		t.Errorf("from another site: %d", got.status)
 	}
-	if got := b.do("POST", "/signout", url.Values{"form": {form}}); got.status != 303 {
+	if got := b.do("POST", "/signout", url.Values{"csrf": {form}}); got.status != 303 {
 		t.Errorf("got %+v", got)
 	}
 	if strings.Contains(b.get("/").body, "sign out") {
@@ -127,7 +127,7 @@ func TestActionsNeedASession(t *testing.T) {
 	for _, path := range []string{"/actions/ban", "/actions/unban", "/actions/ignore", "/actions/mode"} {
 		client := url.Values{"client": {"192.0.2.1"}, "mode": {"observe"}}
 		with := func(form string) url.Values {
-			v := url.Values{"form": {form}}
+			v := url.Values{"csrf": {form}}
 			for k := range client {
 				v[k] = client[k]
 			}
@@ -165,7 +165,7 @@ func TestActions(t *testing.T) {
 		{"ignore", url.Values{"client": {"192.0.2.1"}, "off": {"1"}}},
 		{"mode", url.Values{"rule": {"slow"}, "mode": {"enforce"}}},
 	} {
-		v.form.Set("form", form)
+		v.form.Set("csrf", form)
 		got := b.do("POST", "/actions/"+v.path, v.form, "HX-Request", "true", "Sec-Fetch-Site", "same-origin")
 		if got.status != 200 || !strings.Contains(got.body, `<p class="ok">`) || strings.Contains(got.body, "<html") {
 			t.Errorf("%s: %+v", v.path, got)
@@ -175,7 +175,7 @@ func TestActions(t *testing.T) {
 	if got := s.calls(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	got := b.do("POST", "/actions/mode", url.Values{"form": {form}, "rule": {"none"}}, "HX-Request", "true")
+	got := b.do("POST", "/actions/mode", url.Values{"csrf": {form}, "rule": {"none"}}, "HX-Request", "true")
 	if got.status != 422 || !strings.Contains(got.body, `<p class="bad">There is no rule none</p>`) {
 		t.Errorf("a refusal: %+v", got)
 	}
@@ -186,7 +186,7 @@ func TestActionsWithoutScript(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
 	form := b.signIn()
-	got := b.do("POST", "/actions/unban", url.Values{"form": {form}, "client": {"192.0.2.1"}, "back": {"/bans?rows=7"}})
+	got := b.do("POST", "/actions/unban", url.Values{"csrf": {form}, "client": {"192.0.2.1"}, "back": {"/bans?rows=7"}})
 	if got.status != 303 || got.header.Get("Location") != "/bans?rows=7" {
 		t.Fatalf("got %+v", got)
 	}
@@ -197,7 +197,7 @@ func TestActionsWithoutScript(t *testing.T) {
 		t.Error("it says so twice")
 	}
 	for _, back := range []string{"http://evil.example/", "//evil.example", "/\\evil.example", "", "x\r\ny"} {
-		got := b.do("POST", "/actions/unban", url.Values{"form": {form}, "client": {"192.0.2.1"}, "back": {back}})
+		got := b.do("POST", "/actions/unban", url.Values{"csrf": {form}, "client": {"192.0.2.1"}, "back": {back}})
 		if got.header.Get("Location") != "/" {
 			t.Errorf("back to %q: %s", back, got.header.Get("Location"))
 		}
@@ -247,7 +247,7 @@ func TestLive(t *testing.T) {
 		t.Errorf("then %s: %s", name, data)
 	}
 	// An action is seen at once, by every open page; its text is data.
-	b.do("POST", "/actions/ban", url.Values{"form": {form}, "client": {"192.0.2.1"}, "reason": {hostile + "\nevent: head\ndata: x"}}, "HX-Request", "true")
+	b.do("POST", "/actions/ban", url.Values{"csrf": {form}, "client": {"192.0.2.1"}, "reason": {hostile + "\nevent: head\ndata: x"}}, "HX-Request", "true")
 	for {
 		name, data := next()
 		if name == "" {

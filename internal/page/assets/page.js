@@ -6,6 +6,7 @@
 const live = {
   source: null,
   paused: false,
+  lost: false, // the connection broke; false before the first
   waiting: new Map(), // sections that came while they could not be shown
 
   start() {
@@ -16,8 +17,12 @@ const live = {
       this.source.addEventListener(section, (e) => this.take(section, e.data));
     }
     this.source.addEventListener("samples", (e) => plots.add(JSON.parse(e.data)));
-    this.source.onopen = () => this.tell();
+    this.source.onopen = () => {
+      this.lost = false;
+      this.tell();
+    };
     this.source.onerror = () => {
+      this.lost = true;
       // The browser tries again by itself unless it was refused for good.
       if (this.source.readyState === EventSource.CLOSED) setTimeout(() => this.start(), 5000);
       this.tell();
@@ -57,7 +62,7 @@ const live = {
     const button = document.getElementById("pause");
     if (!button) return;
     const open = this.source?.readyState === EventSource.OPEN;
-    button.dataset.state = this.paused ? "paused" : open ? "live" : "lost";
+    button.dataset.state = this.paused ? "paused" : open ? "live" : this.lost ? "lost" : "begun";
     button.querySelector(".label").textContent = this.paused ? "paused" : open ? "live" : "connecting";
     button.setAttribute("aria-pressed", String(this.paused));
   },
