@@ -67,6 +67,10 @@ bench-overload: ## measure priority and goodput of an overloaded app beside ngin
 screenshots: deps ## take the pictures of the status page in docs/images anew (Chromium; three minutes)
 	SCREENSHOTS=$(CURDIR)/docs/images go test ./internal/e2e -run '^TestStatusPageScreenshots$$' -count 1 -v
 
+.PHONY: smuggling
+smuggling: ## send requests that parsers disagree on; write bench/SMUGGLING.md
+	go run ./bench/smuggling
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf $(BIN)

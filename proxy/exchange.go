@@ -97,8 +97,19 @@ func (x *exchange) WriteHeader(status int) {
 		if x.handler.HSTS > 0 {
 			x.secureOnly()
 		}
+		x.closeAfterChunks()
 	}
 	x.writer.WriteHeader(status)
+}
+
+// closeAfterChunks ends the connection after a request in chunks. It may have
+// had a Content-Length as well, which net/http takes off before we can see it;
+// what follows the last chunk may then be the body's end to a proxy in front,
+// and must not become a request (RFC 9112 6.1: "MUST close the connection").
+func (x *exchange) closeAfterChunks() {
+	if len(x.request.TransferEncoding) > 0 && x.request.ProtoMajor == 1 {
+		x.writer.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // testify reads the app's testimony from the answer's header and removes it.

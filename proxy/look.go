@@ -18,6 +18,9 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 		x.verdict = x.table.Match(x.identity.Host, r.Method, r.RequestURI)
 	}
 	switch {
+	case !plainTarget(r.RequestURI):
+		x.verdict = routes.Verdict{Kind: routes.BadRequest}
+		x.local = http.StatusBadRequest
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
 		// RFC 9110 9.3.6 and 9.3.8: neither has a use in front of an app;
 		// TRACE would show a page's script the cookies it may not read.
@@ -37,6 +40,18 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 	case !h.AllowDebugger && r.URL.Path == "/console" && !x.known():
 		x.local = http.StatusNotFound
 	}
+}
+
+// plainTarget says that a target has no blank or control character: over HTTP/2
+// one may come (net/http lets it through in :path), and in HTTP/1's request line
+// it would be another one's end.
+func plainTarget(target string) bool {
+	for i := range len(target) {
+		if target[i] <= ' ' || target[i] == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // ours says that we answer ourselves, without asking the app. Where the app

@@ -61,6 +61,14 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	if path := rawPath(p.In.RequestURI); path != "" && path != out.URL.EscapedPath() {
 		out.URL.Opaque = path
 	}
+	// Whoever reads the body has net/http's server send 100 Continue; apps
+	// and their servers decide nothing before, and some never send it, which
+	// would cost a second.
+	delete(out.Header, "Expect")
+	// ReverseProxy takes it for its own; we ask for none (RFC 9110 11.7.2).
+	if v := p.In.Header["Proxy-Authorization"]; len(v) > 0 {
+		out.Header["Proxy-Authorization"] = v
+	}
 	h.setForwarding(x, out)
 	h.suspectProxy(x, p.In)
 }

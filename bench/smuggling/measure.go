@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// bed is everything that runs, and its end.
+type bed struct {
+	dir    string
+	fronts [3]string // addresses of flask2ban before recorder, gunicorn, Werkzeug
+	raw    *recorder
+	stops  []func()
+}
+
+// measure runs each payload through each front.
+func measure() ([]row, error) {
+	b := &bed{}
+	defer b.stop()
+	if err := b.start(); err != nil {
+		return nil, err
+	}
+	rows := make([]row, len(payloads))
+	errs := make([]error, 3)
+	var group sync.WaitGroup
+	for front := range b.fronts {
+		group.Go(func() { errs[front] = b.drive(front, rows) })
+	}
+	group.Wait()
+	return rows, errors.Join(errs...)
+}
+
+// settle is how long an upstream has to write down what it saw.
+const settle = 200 * time.Millisecond
+
+// drive sends all payloads through one front, one after the other.
+func (b *bed) drive(front int, rows []row) error {
+	for i, p := range payloads {
+		answer, err := p.send(b.fronts[front])
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		time.Sleep(settle)
+		seen := b.seen(front)
+		if front == 0 {
+			rows[i].payload, rows[i].answer, rows[i].raw = p, answer, seen
+		} else {
+			rows[i].flask[front-1] = seen
+		}
+	}
+	return nil
+}
+
+// seen is what the upstream of a front has seen since the last time.
+func (b *bed) seen(front int) []string {
+	if front == 0 {
+		return b.raw.take()
+	}
+	file := b.record(front)
+	content, _ := os.ReadFile(file)
+	os.Truncate(file, 0)
+	if len(content) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+}
+
+func (b *bed) record(front int) string { return filepath.Join(b.dir, servers[front-1]) }
+
+func (b *bed) stop() {
+	for _, stop := range b.stops {
+		stop()
+	}
+}
+
+// start builds flask2ban and runs everything.
+func (b *bed) start() (err error) {
+	if b.dir, err = os.MkdirTemp("", "smuggling-"); err != nil {
+		return err
+	}
+	b.stops = append(b.stops, func() { os.RemoveAll(b.dir) })
+	binary := filepath.Join(b.dir, "flask2ban")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/flask2ban/flask2ban/cmd/flask2ban").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	app := filepath.Join(b.dir, "app.py")
+	if err := os.WriteFile(app, source, 0o644); err != nil {
+		return err
+	}
+	if b.raw, err = startRecorder(); err != nil {
+		return err
+	}
+	b.stops = append(b.stops, func() { b.raw.listener.Close() })
+	upstreams := [3]string{b.raw.listener.Addr().String(), freeAddr(), freeAddr()}
+	b.run(1, []string{"PORT="}, "gunicorn", "--chdir", b.dir, "--threads", "4", "--keep-alive", "2", "-b", upstreams[1], "app:app")
+	_, port, _ := net.SplitHostPort(upstreams[2])
+	b.run(2, []string{"PORT=" + port}, "python3", app)
+	for i, upstream := range upstreams {
+		b.fronts[i] = freeAddr()
+		b.run(0, nil, binary, app, "--upstream", "http://"+upstream, "--listen", b.fronts[i], "--h2c", "--admin", "off",
+			"--state", filepath.Join(b.dir, fmt.Sprint("state", i)))
+	}
+	for _, addr := range append(upstreams[:], b.fronts[:]...) {
+		if err := await(addr); err != nil {
+			return err
+		}
+	}
+	time.Sleep(3 * time.Second) // a sidecar asks a few paths when it starts
+	for front := range b.fronts {
+		b.seen(front)
+	}
+	return nil
+}
+
+// run starts a program that ends with us.
+func (b *bed) run(front int, env []string, name string, args ...string) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	if front > 0 {
+		cmd.Env = append(cmd.Env, "RECORD="+b.record(front))
+	}
+	if err := cmd.Start(); err != nil {
+		return // await says so
+	}
+	b.stops = append(b.stops, func() { cmd.Process.Kill(); cmd.Wait() })
+}
+
+func freeAddr() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return ""
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func await(addr string) error {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			return nil
+		}
+	}
+	return fmt.Errorf("nothing listens on %s after 30 s", addr)
+}
