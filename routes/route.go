@@ -110,6 +110,9 @@ type Project struct {
 	Unresolved []Unresolved `json:"unresolved"`
 	Routes     []Route      `json:"routes"`
 	Options    Options      `json:"-"`
+	// NoApp says where and why the source has neither an app nor a route; empty
+	// where it has.
+	NoApp string `json:"-"`
 	// Lint are findings about the source that are not about one route
 	// (debug on, and the like).
 	Lint []Finding `json:"-"`

@@ -80,11 +80,13 @@ func (c *cli) printRoutes(ctx context.Context, cfg *config.Config, v routesView)
 		return err
 	}
 	if v.runtime {
-		if project, err = c.askApp(ctx, cfg, project); err != nil {
-			return err
-		}
+		project, err = c.askApp(ctx, cfg, project)
+	} else {
+		err = mustHaveApp(project)
 	}
 	switch {
+	case err != nil:
+		return err
 	case v.lint:
 		return c.printLint(project)
 	case v.old != "":

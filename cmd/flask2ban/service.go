@@ -133,6 +133,9 @@ func (s *service) openRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if project.NoApp != "" {
+		s.log.Warn("the source shows no app: until the app itself tells its routes, nothing is held against clients", "reason", project.NoApp)
+	}
 	if len(s.config.Command) > 0 && strings.Contains(filepath.Base(s.config.Command[0]), "gunicorn") {
 		project.Options.Server = "gunicorn"
 	}

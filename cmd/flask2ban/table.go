@@ -58,6 +58,15 @@ func (c *cli) readProject(ctx context.Context, cfg *config.Config, python app.Py
 	return project, nil
 }
 
+// mustHaveApp refuses a source without an app: its table would answer every
+// question with "unresolved".
+func mustHaveApp(p *routes.Project) error {
+	if p.NoApp == "" {
+		return nil
+	}
+	return cmdline.Usagef("%s (flask2ban routes APP --runtime asks an app that is only made as it runs)", p.NoApp)
+}
+
 func findPython(ctx context.Context, cfg *config.Config, entry extract.Entry) (app.Python, error) {
 	search := app.Search{Python: cfg.Python, Dir: entry.Dir}
 	if entry.File == "" {
@@ -70,6 +79,9 @@ func findPython(ctx context.Context, cfg *config.Config, entry extract.Entry) (a
 func (c *cli) readTable(ctx context.Context, cfg *config.Config) (*routes.Table, error) {
 	project, err := c.readProject(ctx, cfg, app.Python{})
 	if err != nil {
+		return nil, err
+	}
+	if err := mustHaveApp(project); err != nil {
 		return nil, err
 	}
 	return routes.NewTable(routes.TableConfig{Project: project, Lists: lists(cfg)})

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,10 +19,27 @@ func (a *App) explain(end ending) string {
 	if !end.ready {
 		text += " before it served"
 	}
-	if !end.exit.status.Signaled() && end.exit.code() != 0 && len(end.lastSaid) > 0 {
-		text += ": " + end.lastSaid[len(end.lastSaid)-1]
+	if end.exit.status.Signaled() || end.exit.code() == 0 {
+		return text
+	}
+	said := lastLine(end.lastSaid)
+	if said != "" {
+		text += ": " + said
+	}
+	if strings.HasPrefix(said, "ImportError:") || strings.HasPrefix(said, "ModuleNotFoundError:") {
+		text += " (it ran with " + a.python.Path + "; name another interpreter with --python)"
 	}
 	return text
+}
+
+// lastLine is the last one that isn't blank.
+func lastLine(lines []string) string {
+	for _, line := range slices.Backward(lines) {
+		if strings.TrimSpace(line) != "" {
+			return line
+		}
+	}
+	return ""
 }
 
 // wrongName is the runner's exit code where APP names no app.

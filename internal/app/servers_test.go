@@ -263,9 +263,10 @@ func TestInspect(t *testing.T) {
 }
 
 func TestInspectSaysWhatIsWrong(t *testing.T) {
-	dir := write(t, map[string]string{"broken.py": "import nothing_like_this\n", "empty.py": "x = 1\n"})
+	dir := write(t, map[string]string{"broken.py": "import nothing_like_this\n", "blank.py": "import sys\nsys.exit('no database\\n\\n')\n", "empty.py": "x = 1\n"})
 	for app, want := range map[string]string{
-		"broken.py": "ask the app for its routes: it ended (exit status 1) before it served: ModuleNotFoundError: No module named 'nothing_like_this'",
+		"broken.py": "ask the app for its routes: it ended (exit status 1) before it served: ModuleNotFoundError: No module named 'nothing_like_this' (it ran with " + python + "; name another interpreter with --python)",
+		"blank.py":  "ask the app for its routes: it ended (exit status 1) before it served: no database",
 		"empty.py":  "ask the app for its routes: it ended (exit status 78) before it served: flask2ban: Failed to find Flask application or factory in module 'empty'. Use 'empty:name' to specify one.",
 	} {
 		_, err := Inspect(t.Context(), Config{App: app, Dir: dir, Python: python})

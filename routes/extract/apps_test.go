@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -36,13 +37,18 @@ func TestRealApps(t *testing.T) {
 	total, found, open := 0, 0, 0
 	for _, file := range files {
 		want := readTruth(t, file)
-		p := readApp(t, filepath.Join(apps, want.Name), want)
-		hit, wide := compareTruth(t, want, p)
-		t.Logf("%-24s rules %4d found %4d unresolved %3d", want.Name, len(want.Rules), hit, len(p.Unresolved))
-		total, found = total+len(want.Rules), found+hit
-		if wide {
-			open++
-		}
+		total += len(want.Rules)
+		t.Run(want.Name, func(t *testing.T) {
+			start := time.Now()
+			p := readApp(t, filepath.Join(apps, want.Name), want)
+			took := time.Since(start)
+			hit, wide := compareTruth(t, want, p)
+			t.Logf("rules %4d found %4d unresolved %3d in %v", len(want.Rules), hit, len(p.Unresolved), took.Round(time.Millisecond))
+			found += hit
+			if wide {
+				open++
+			}
+		})
 	}
 	t.Logf("found %d of %d, open everywhere %d of %d", found, total, open, len(files))
 	if open > 4 || found*100 < total*96 {

@@ -32,6 +32,9 @@ type Entry struct {
 	Root string
 	// Path lists further directories to search for the project's modules.
 	Path []string
+	// Installed lists directories of installed packages, before those of
+	// [Options.Path]: $PYTHONPATH may name some.
+	Installed []string
 	// Package is set where the entry lives among installed packages: only this
 	// package's modules are then the project's.
 	Package string
@@ -113,6 +116,9 @@ func (e Entry) ofFile(file string, script bool) Entry {
 		root = filepath.Dir(root)
 	}
 	e.Module, e.Root = strings.Join(names, "."), root
+	if packagesDir(root) {
+		return e.amongInstalled(root)
+	}
 	return e
 }
 
@@ -218,24 +224,43 @@ func (e Entry) ofModule(name string) (Entry, error) {
 		}
 	}
 	e.Module = name
-	dirs := []string{e.Dir}
-	for _, d := range filepath.SplitList(os.Getenv("PYTHONPATH")) {
-		if d != "" {
-			abs, err := filepath.Abs(d)
-			if err == nil {
-				dirs = append(dirs, abs)
-			}
+	for _, d := range append([]string{e.Dir}, pythonPath()...) {
+		if packagesDir(d) {
+			e.Installed = append(e.Installed, d)
+		} else {
+			e.Path = append(e.Path, d)
 		}
 	}
-	dirs = append(dirs, filepath.Join(e.Dir, "src"))
-	e.Path = dirs
-	for _, d := range dirs {
+	e.Path = append(e.Path, filepath.Join(e.Dir, "src"))
+	for _, d := range e.Path {
 		if file, ok := moduleFile(d, name); ok {
 			e.File, e.Root = file, d
 			return e, nil
 		}
 	}
+	if found, err := e.locateInstalled(e.Installed); err == nil {
+		return found, nil
+	}
 	return e, nil
+}
+
+// pythonPath is $PYTHONPATH as absolute directories.
+func pythonPath() []string {
+	var out []string
+	for _, d := range filepath.SplitList(os.Getenv("PYTHONPATH")) {
+		if abs, err := filepath.Abs(d); err == nil && d != "" {
+			out = append(out, abs)
+		}
+	}
+	return out
+}
+
+// amongInstalled is an entry whose package lies among those of others in dir.
+func (e Entry) amongInstalled(dir string) Entry {
+	e.Root, e.Path = dir, []string{dir}
+	e.Package, _, _ = strings.Cut(e.Module, ".")
+	e.Installed = append([]string{dir}, e.Installed...)
+	return e
 }
 
 // moduleFile is the file of a dotted name below dir.
@@ -261,10 +286,8 @@ func (p place) isPackage() bool { return len(p.pkgDirs) > 0 }
 func (e Entry) locateInstalled(path []string) (Entry, error) {
 	for _, d := range path {
 		if file, ok := moduleFile(d, e.Module); ok {
-			e.File, e.Root = file, d
-			e.Package, _, _ = strings.Cut(e.Module, ".")
-			e.Path = []string{d}
-			return e, nil
+			e.File = file
+			return e.amongInstalled(d), nil
 		}
 	}
 	return e, fmt.Errorf("%w: no module %s below %s nor in the interpreter's packages; name the file, or start in the project's directory", ErrNoEntry, e.Module, e.Dir)

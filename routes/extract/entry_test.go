@@ -295,8 +295,8 @@ func TestOtherFrameworksAreNamed(t *testing.T) {
 		{"plain.py", "no Flask app was found from here; name it as module:object"},
 	} {
 		p := readIn(t, dir, c.entry, Options{})
-		if len(p.Unresolved) != 1 || p.Unresolved[0].Reason != c.want {
-			t.Errorf("%s: got %+v, want %s", c.entry, p.Unresolved, c.want)
+		if len(p.Unresolved) != 1 || p.Unresolved[0].Reason != c.want || p.NoApp != c.entry+": "+c.want {
+			t.Errorf("%s: got %q %+v, want %s", c.entry, p.NoApp, p.Unresolved, c.want)
 		}
 	}
 }

@@ -298,7 +298,7 @@ func isFunction(_ *interp, c *call) value {
 func addPath(in *interp, c *call) value {
 	for _, a := range c.args {
 		if dir, ok := in.inProject(a); ok && in.loader.only == "" && !isNumber(a) {
-			in.loader.path = append(in.loader.path, dir)
+			in.loader.addPath(dir)
 		}
 	}
 	return none{}

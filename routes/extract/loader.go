@@ -20,7 +20,9 @@ type loader struct {
 	only    string   // the one package that may be read below root; empty: all
 	sysPath []string // where extensions are installed
 	modules map[string]*module
-	limits  python.Limits
+	// installed are modules of others among the project's own.
+	installed installed
+	limits    python.Limits
 
 	mu    sync.Mutex
 	files map[string]*pending
@@ -68,13 +70,13 @@ func (l *loader) relative(p place) string {
 // locate searches for a top-level module as from would see it.
 func (l *loader) locate(name string, from *module) (place, bool) {
 	if from != nil && (from.foreign || from.model) {
-		return l.installed(name, from)
+		return l.sameInstalled(name, from)
 	}
 	if l.only != "" && name != l.only {
 		return place{}, false
 	}
 	for _, dir := range l.path {
-		if p, ok := l.inDir(dir, name); ok {
+		if p, ok := l.ownIn(dir, name); ok {
 			return p, true
 		}
 	}
@@ -84,12 +86,32 @@ func (l *loader) locate(name string, from *module) (place, bool) {
 	return l.nearby(name, from)
 }
 
+// addPath has a directory searched, as sys.path.append does.
+func (l *loader) addPath(dir string) {
+	if l.only != "" || !packagesDir(dir) {
+		l.mu.Lock()
+		l.path = append(l.path, dir)
+		l.mu.Unlock()
+	}
+	if packagesDir(dir) || len(l.installed.in(dir)) > 0 {
+		l.sysPath = append(l.sysPath, dir)
+	}
+}
+
+// ownIn finds a module of the project's own in one directory.
+func (l *loader) ownIn(dir, name string) (place, bool) {
+	if l.installed.has(dir, name) {
+		return place{}, false
+	}
+	return l.inDir(dir, name)
+}
+
 // nearby searches the directories above a module, for projects that extend
 // sys.path as they run.
 func (l *loader) nearby(name string, from *module) (place, bool) {
 	dir := filepath.Dir(from.file)
 	for from.file != "" && within(l.top, dir) {
-		if p, ok := l.inDir(dir, name); ok && p.file != "" {
+		if p, ok := l.ownIn(dir, name); ok && p.file != "" {
 			return p, true
 		}
 		if dir == l.top {
@@ -104,8 +126,8 @@ func within(root, dir string) bool {
 	return dir == root || strings.HasPrefix(dir, root+string(filepath.Separator))
 }
 
-// installed finds a module of the same installed package as from.
-func (l *loader) installed(name string, from *module) (place, bool) {
+// sameInstalled finds a module of the same installed package as from.
+func (l *loader) sameInstalled(name string, from *module) (place, bool) {
 	top, _, _ := strings.Cut(from.name, ".")
 	if from.model || top != name {
 		return place{}, false
@@ -297,7 +319,9 @@ func (l *loader) ahead(file, line string) {
 }
 
 func (l *loader) aheadModule(file, name string, names []string) {
+	l.mu.Lock()
 	dirs := l.path
+	l.mu.Unlock()
 	if strings.HasPrefix(name, ".") {
 		dir := filepath.Dir(file)
 		name = name[1:]
@@ -307,6 +331,9 @@ func (l *loader) aheadModule(file, name string, names []string) {
 		dirs = []string{dir}
 	}
 	for _, dir := range dirs {
+		if l.installed.has(dir, beforeByte(name, '.')) {
+			return
+		}
 		if l.aheadIn(dir, name, names) {
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/flask2ban/flask2ban/routes"
@@ -78,20 +80,22 @@ func Read(ctx context.Context, e Entry, o Options) (*routes.Project, error) {
 }
 
 func newLoader(ctx context.Context, e Entry, o Options) *loader {
-	l := &loader{root: e.Root, only: e.Package, sysPath: o.Path, ctx: ctx, modules: map[string]*module{},
+	l := &loader{root: e.Root, only: e.Package, sysPath: slices.Clone(e.Installed), ctx: ctx, modules: map[string]*module{},
 		files: map[string]*pending{}, slots: make(chan struct{}, runtime.GOMAXPROCS(0)), limits: o.Limits.File, max: o.Limits.Files}
 	l.limits.Lazy = true
 	if l.max <= 0 {
 		l.max = defaultFiles
 	}
 	l.top = projectTop(e.Root)
+	l.installed.own, _, _ = strings.Cut(e.Module, ".")
 	seen := map[string]bool{}
 	for _, d := range append([]string{e.Root}, e.Path...) {
 		if !seen[d] {
 			seen[d] = true
-			l.path = append(l.path, d)
+			l.addPath(d)
 		}
 	}
+	l.sysPath = append(l.sysPath, o.Path...)
 	return l
 }
 

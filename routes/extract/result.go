@@ -104,7 +104,12 @@ func (in *interp) route(m mount, r *urlRule) routes.Route {
 
 func (in *interp) conclude(p *routes.Project, e Entry, main *app) {
 	if main == nil {
-		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "no Flask app was found from here%s; name it as module:object", in.otherFramework(e.File))
+		at := position{file: in.loader.relative(place{file: e.File}), line: 1}
+		reason := "no Flask app was found from here" + in.otherFramework(e.File) + "; name it as module:object"
+		in.open(at, "/", "%s", reason)
+		if len(p.Routes) == 0 {
+			p.NoApp = at.file + ": " + reason
+		}
 	}
 	if in.exhausted {
 		in.open(position{file: in.loader.relative(place{file: e.File}), line: 1}, "/", "the app takes too many steps, or too much time, to follow")
