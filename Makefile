@@ -71,6 +71,10 @@ screenshots: deps ## take the pictures of the status page in docs/images anew (C
 smuggling: ## send requests that parsers disagree on; write bench/SMUGGLING.md
 	go run ./bench/smuggling
 
+.PHONY: faults
+faults: deps build ## break real apps under load in every way; write bench/FAULTS.md (15 min)
+	go run ./bench/faults -out bench/FAULTS.md $(FAULTS)
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf $(BIN)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/notify"
@@ -165,6 +166,11 @@ func (s *service) reloadOnHangup(ctx context.Context) error {
 		case <-hangup:
 			if err := s.reloadAll(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				s.log.Error("reload", "error", err)
+			}
+			if s.app != nil {
+				if err := s.app.Roll(ctx, app.Reload, "SIGHUP"); err != nil && ctx.Err() == nil {
+					s.log.Error("replace the app", "error", err)
+				}
 			}
 		}
 	}

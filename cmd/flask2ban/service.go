@@ -372,6 +372,7 @@ func (s *service) openAdmin(context.Context) error {
 	c.Info.Page = s.pageURL()
 	if s.app != nil {
 		c.AppState, c.AppEvents = s.app.State, s.app.Events
+		c.Restart = func(ctx context.Context) error { return s.app.Roll(ctx, app.Reload, "asked for by reload --app") }
 	}
 	s.admin, err = admin.New(c)
 	return err

@@ -52,6 +52,9 @@ type Config struct {
 	// Reload reads the configuration again and applies it, or returns that the
 	// old one stays in force, and why; nil: there is nothing to reload.
 	Reload func(context.Context) error
+	// Restart replaces the app's instances, each when its successor serves,
+	// or returns why the old ones go on; nil where there is none of ours.
+	Restart func(context.Context) error
 	// Tuner changes how the daemon judges; nil: that can't be changed.
 	Tuner Tuner
 	// Mode is enforce or observe at present; nil: as Info has it.
@@ -143,6 +146,7 @@ func (s *Server) endpoints() []endpoint {
 		{"POST /api/v1/bans", change, s.ban},
 		{"DELETE /api/v1/bans/{client...}", change, s.unban},
 		{"POST /api/v1/reload", change, s.reload},
+		{"POST " + restartPath, change, s.restart},
 		{"POST /api/v1/ignore", change, s.ignore},
 		{"POST /api/v1/mode", change, s.mode},
 		{"POST /api/v1/signin", change, s.signIn},

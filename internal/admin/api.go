@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
 )
@@ -75,6 +76,20 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	s.audit(r, "reload", "error", err)
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "%v", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) restart(w http.ResponseWriter, r *http.Request) error {
+	if s.cfg.Restart == nil {
+		return refuse(http.StatusNotImplemented, "the app is run by someone else: restart it there")
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as long as the app takes to start
+	err := s.cfg.Restart(r.Context())
+	s.audit(r, "restart", "error", err)
+	if err != nil {
+		return refuse(http.StatusUnprocessableEntity, "the app was not replaced: %v", err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -13,6 +13,9 @@ import (
 // errMayHaveBegun is why a request can't be sent again.
 var errMayHaveBegun = errors.New("the app may have begun to work on it")
 
+// errHung is why a request is not sent again that may run twice.
+var errHung = errors.New("the app hung on it")
+
 // Enter says that f is about to be sent to the app, and to which of its
 // instances: [Flight.Addr]. Leave must follow.
 func (a *App) Enter(f *Flight) {
@@ -47,7 +50,9 @@ func (a *App) Again(ctx context.Context, f *Flight, safe, unsent bool) error {
 	if f.traffic == nil || f.GivenUp() {
 		return errMayHaveBegun
 	}
-	a.traffic.blame(f)
+	if a.traffic.blame(f, time.Now()) {
+		return errHung
+	}
 	if err := a.Wait(ctx); err != nil {
 		return err
 	}

@@ -44,7 +44,8 @@ type instance struct {
 	stacks             stackReader
 	pardoned           bool // guarded by traffic.mu, as abandoned
 	abandoned          []abandoned
-	pids               pidSet // of processes that serve
+	hung               map[int]bool // processes that were killed because they hang
+	pids               pidSet       // of processes that serve
 	readers            sync.WaitGroup
 	exited             chan exit
 }

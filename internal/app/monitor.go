@@ -187,6 +187,7 @@ func (m *monitor) end(v health.Verdict) (ending, bool) {
 			all = i.own(i.pids.list())
 		}
 		event.Stacks = i.dumpStacks(all)
+		m.place.app.traffic.condemn(i, all)
 	}
 	if i.replacesWorkers() && len(pids) > 0 && !slices.Contains(pids, i.pid) {
 		m.killWorkers(pids, event)

@@ -32,30 +32,21 @@ type Flight struct {
 	pid                   int
 	by                    *instance // who has begun to read it
 	conn                  net.Conn
-	deaths                int
-	blamed                *instance // for the last of deaths
 
 	gaveUp atomic.Bool
 }
-
-// usualDecay makes an app forget a slow time after some hundred quick ones.
-const usualDecay = 0.999
-
-// maxUsual bounds the routes whose usual time is kept; they are patterns of
-// the app's own.
-const maxUsual = 4096
 
 // traffic is all flights.
 type traffic struct {
 	mu          sync.Mutex
 	first, last *Flight // in the order of sending
 	byID        map[string]*Flight
-	usual       map[string]time.Duration
+	routes      map[string]*record
 	requests    uint64
 }
 
 func newTraffic() *traffic {
-	return &traffic{byID: map[string]*Flight{}, usual: map[string]time.Duration{}}
+	return &traffic{byID: map[string]*Flight{}, routes: map[string]*record{}}
 }
 
 // enter notes that f is being sent to p.
@@ -141,30 +132,6 @@ func (t *traffic) begins(id string, pid int, by *instance, now time.Time) {
 	}
 }
 
-// blame counts a death of the process that had f, unless that was somebody
-// else's doing.
-func (t *traffic) blame(f *Flight) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if f.begun.IsZero() || f.by.pardoned {
-		return
-	}
-	f.deaths, f.blamed = f.deaths+1, f.by
-}
-
-// pardon takes the blame for an instance's end off the requests that it had:
-// somebody killed it.
-func (t *traffic) pardon(i *instance) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	i.pardoned = true
-	for f := t.first; f != nil; f = f.next {
-		if f.blamed == i {
-			f.deaths, f.blamed = f.deaths-1, nil
-		}
-	}
-}
-
 func (t *traffic) hasBegun(f *Flight) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -217,12 +184,12 @@ func (t *traffic) look(s *health.Sample, p *place, announced bool) {
 			since = f.sent
 		}
 		if f.client.IsZero() {
-			s.Running = append(s.Running, health.Request{Method: f.Method, Route: f.Route, Age: s.At.Sub(since), Usual: t.usual[f.Route], PID: f.pid})
+			s.Running = append(s.Running, health.Request{Method: f.Method, Route: f.Route, Age: s.At.Sub(since), Usual: t.usual(f.Route), PID: f.pid})
 		}
 	}
 	if i := p.current.Load(); i != nil {
 		for _, gone := range i.abandoned {
-			s.Running = append(s.Running, health.Request{Method: gone.method, Route: gone.route, Age: s.At.Sub(gone.begun), Usual: t.usual[gone.route], PID: gone.pid})
+			s.Running = append(s.Running, health.Request{Method: gone.method, Route: gone.route, Age: s.At.Sub(gone.begun), Usual: t.usual(gone.route), PID: gone.pid})
 		}
 	}
 	s.Progress = p.progress.Load()
@@ -248,19 +215,6 @@ func (t *traffic) giveUp(p *place, limit time.Duration, now time.Time) int {
 		}
 	}
 	return n
-}
-
-// learn takes the time that a route's request took.
-func (t *traffic) learn(f *Flight, now time.Time) {
-	since := f.begun
-	if since.IsZero() {
-		since = f.sent
-	}
-	took := now.Sub(since)
-	if old, known := t.usual[f.Route]; known || len(t.usual) < maxUsual {
-		t.usual[f.Route] = max(took, time.Duration(float64(old)*usualDecay))
-	}
-	f.place.pace.add(now.Sub(f.sent))
 }
 
 // Addr is where to send it, as "127.0.0.1:port"; empty outside an app of ours.
@@ -331,15 +285,3 @@ func (f *Flight) On(c net.Conn) {
 
 // GivenUp says that the app took too long and was not waited for.
 func (f *Flight) GivenUp() bool { return f.gaveUp.Load() }
-
-// Deaths counts the processes that died of themselves while they had this
-// request.
-func (f *Flight) Deaths() int {
-	t := f.traffic
-	if t == nil {
-		return 0
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return f.deaths
-}
