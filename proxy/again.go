@@ -49,7 +49,9 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	}
 	next := r.Clone(r.Context())
 	next.Body = r.Body
-	x.handler.address(x, next)
+	who := x.who()
+	who.ID = x.flight.ID
+	x.handler.address(x, next, []string{string(who.AppendTo(nil))})
 	return next, true
 }
 
@@ -74,27 +76,38 @@ func (t *transport) blames(x *exchange, try int) bool {
 	return false
 }
 
-// address directs out to the instance that the flight is for, under the
-// flight's id.
-func (h *Handler) address(x *exchange, out *http.Request) {
+// address directs out to the instance that the flight is for, with the value
+// that its hook is to get.
+func (h *Handler) address(x *exchange, out *http.Request, value []string) {
 	out.URL.Host = h.Upstream.Host
 	if addr := x.flight.Addr(); addr != "" {
 		out.URL.Host = addr
 	}
-	h.App.Prepare(out, app.Forwarded{
-		ID:     x.flight.ID,
-		Client: x.identity.Addr,
-		Scheme: x.identity.Scheme,
-		Host:   x.identity.Host,
-	})
+	h.App.Prepare(out, value)
 }
 
 // enter says that the request is about to go to the app.
 func (h *Handler) enter(x *exchange) {
-	x.id = h.ids.id()
+	x.id = x.speak(h.ids.appendID(x.scratch[:0]))
 	x.flight.ID, x.flight.Method, x.flight.Route = x.id, x.request.Method, x.label()
 	x.flight.Streams = isUpgrade(x.request, "websocket") || headerHasToken(x.request.Header["Accept"], "text/event-stream")
 	h.App.Enter(&x.flight)
+}
+
+// speak makes what is said of the request to the app under an id, all in one
+// allocation, and returns the id.
+func (x *exchange) speak(id []byte) string {
+	b := x.who().AppendTo(id)
+	end := len(b)
+	b = x.handler.Clients.AppendChain(b, x.request, &x.identity)
+	all := string(b)
+	x.forwarded = [...]string{all[end:], x.identity.Scheme, x.identity.Host, all[:end]}
+	return all[:len(id)]
+}
+
+// who is what the app's hook is to know, but for the id.
+func (x *exchange) who() app.Forwarded {
+	return app.Forwarded{Client: x.identity.Addr, Scheme: x.identity.Scheme, Host: x.identity.Host}
 }
 
 // Bounds of what is kept of bodies for a second try, in bytes: of one request,

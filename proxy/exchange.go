@@ -47,15 +47,20 @@ type exchange struct {
 	reported ban.Kind // what the app itself reports of the client
 	failed   bool     // the app gave no answer
 	judged   bool     // observed
-	lane     *lane    // of an unknown path
-	inLane   bool     // it has a place there
+	inLane   bool     // it has a place in its client's lane
 
 	paced  *pacedBody // the request's body; nil for none
 	status int
 	bytes  int64
 	flush  bool // each part of the body is sent on at once
 
-	forwarded [3]string // values of the headers that setForwarding writes
+	// What costs no allocation of its own here: the request that the
+	// ReverseProxy gets, the values of its headers that we write (for, proto,
+	// host, the hook's), one of the answer's, and room to make them.
+	sent      http.Request
+	forwarded [4]string
+	retry     [1]string
+	scratch   [128]byte
 }
 
 // exchangeKey finds the exchange in a forwarded request's context.

@@ -20,8 +20,7 @@ func newIDSource() idSource {
 	return idSource{prefix: hex.EncodeToString(b[:]) + "-", next: new(atomic.Uint64)}
 }
 
-func (s idSource) id() string {
-	buf := make([]byte, 0, 24)
-	buf = append(buf, s.prefix...)
-	return string(strconv.AppendUint(buf, s.next.Add(1), 36))
+// appendID adds the next id to b.
+func (s idSource) appendID(b []byte) []byte {
+	return strconv.AppendUint(append(b, s.prefix...), s.next.Add(1), 36)
 }

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"context"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/flask2ban/flask2ban/routes"
@@ -13,40 +15,83 @@ import (
 // no more lanes than requests in flight.
 type lanes struct {
 	mu   sync.Mutex
-	open map[netip.Prefix]*lane
+	open map[netip.Prefix]lane
 }
 
 // lane is the lane of one client.
 type lane struct {
-	slots chan struct{}
-	users int // requests in it, waiting or not
+	inside  int
+	waiting []chan struct{} // in the order in which they came; closed when they may enter
 }
 
 // laneWidth is how many unknown paths of a client the app is asked at a time.
 const laneWidth = 2
 
-// join adds a request to the client's lane.
-func (l *lanes) join(client netip.Prefix) *lane {
+// enter takes a place in the client's lane, and reports whether there was one
+// before ctx ended.
+func (l *lanes) enter(ctx context.Context, client netip.Prefix) bool {
+	next := l.queue(client)
+	if next == nil {
+		return true
+	}
+	select {
+	case <-next:
+		return true
+	case <-ctx.Done():
+		l.quit(client, next)
+		return false
+	}
+}
+
+// queue takes a place, or says for what to wait.
+func (l *lanes) queue(client netip.Prefix) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == nil {
-		l.open = map[netip.Prefix]*lane{}
+		l.open = map[netip.Prefix]lane{}
 	}
 	mine := l.open[client]
-	if mine == nil {
-		mine = &lane{slots: make(chan struct{}, laneWidth)}
-		l.open[client] = mine
+	var next chan struct{}
+	if mine.inside < laneWidth {
+		mine.inside++
+	} else {
+		next = make(chan struct{})
+		mine.waiting = append(mine.waiting, next)
 	}
-	mine.users++
-	return mine
+	l.open[client] = mine
+	return next
 }
 
-// part takes it out again.
-func (l *lanes) part(client netip.Prefix, mine *lane) {
+// leave gives a place to the next one, or up.
+func (l *lanes) leave(client netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if mine.users--; mine.users == 0 {
+	mine := l.open[client]
+	switch {
+	case len(mine.waiting) > 0:
+		close(mine.waiting[0])
+		mine.waiting = slices.Delete(mine.waiting, 0, 1)
+	case mine.inside == 1:
 		delete(l.open, client)
+		return
+	default:
+		mine.inside--
+	}
+	l.open[client] = mine
+}
+
+// quit ends waiting. Whoever got a place at that moment gives it up.
+func (l *lanes) quit(client netip.Prefix, next chan struct{}) {
+	l.mu.Lock()
+	mine := l.open[client]
+	at := slices.Index(mine.waiting, next)
+	if at >= 0 {
+		mine.waiting = slices.Delete(mine.waiting, at, at+1)
+		l.open[client] = mine
+	}
+	l.mu.Unlock()
+	if at < 0 {
+		l.leave(client)
 	}
 }
 
@@ -57,23 +102,16 @@ func (x *exchange) enter() bool {
 	if x.verdict.Kind != routes.UnexpectedPath || x.handler.manner.Load() == welcoming {
 		return true
 	}
-	x.lane = x.handler.lanes.join(x.identity.Client)
-	select {
-	case x.lane.slots <- struct{}{}:
-		x.inLane = true
-		return true
-	case <-x.Done():
+	x.inLane = x.handler.lanes.enter(x, x.identity.Client)
+	if !x.inLane {
 		x.status = statusClientClosed
-		return false
 	}
+	return x.inLane
 }
 
 // leave gives the place up.
 func (x *exchange) leave() {
 	if x.inLane {
-		<-x.lane.slots
-	}
-	if x.lane != nil {
-		x.handler.lanes.part(x.identity.Client, x.lane)
+		x.handler.lanes.leave(x.identity.Client)
 	}
 }

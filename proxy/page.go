@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"html/template"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,19 +35,31 @@ type pageData struct {
 // else HTML.
 func (x *exchange) page(status int, p pageData) {
 	head := x.Header()
-	head.Set("Cache-Control", "no-store")
-	head.Set("X-Content-Type-Options", "nosniff")
 	if wantsJSON(first(x.request.Header, "Accept")) {
-		head.Set("Content-Type", "application/json")
+		maps.Copy(head, jsonHeader)
 		x.WriteHeader(status)
 		x.body(p.json(status))
 		return
 	}
-	head.Set("Content-Type", "text/html; charset=utf-8")
-	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	maps.Copy(head, htmlHeader)
 	x.WriteHeader(status)
 	x.body(x.handler.pages.html(p))
 }
+
+// The headers of our pages; all answers share their values.
+var (
+	htmlHeader = http.Header{
+		"Cache-Control":           {"no-store"},
+		"X-Content-Type-Options":  {"nosniff"},
+		"Content-Type":            {"text/html; charset=utf-8"},
+		"Content-Security-Policy": {"default-src 'none'; style-src 'unsafe-inline'"},
+	}
+	jsonHeader = http.Header{
+		"Cache-Control":          {"no-store"},
+		"X-Content-Type-Options": {"nosniff"},
+		"Content-Type":           {"application/json"},
+	}
+)
 
 // pages keeps what always looks the same: few pages name a client.
 type pages struct{ known sync.Map } // pageData → []byte

@@ -41,10 +41,10 @@ func (h *Handler) refuse(x *exchange) {
 // reject says why and until when, until the client has been told.
 func (h *Handler) reject(x *exchange) {
 	d := x.decision
-	retryAfter(x, d.RetryAfter)
+	x.retryAfter(d.RetryAfter)
 	if x.identity.Direct {
 		// A trusted proxy's connection carries others' requests too.
-		x.Header().Set("Connection", "close")
+		x.Header()["Connection"] = closeValue
 	}
 	h.tell(x)
 	if d.Refusals > ban.Explained {
@@ -60,9 +60,12 @@ func (h *Handler) reject(x *exchange) {
 	})
 }
 
+// closeValue is a header's value that all answers share.
+var closeValue = []string{"close"}
+
 // tooMany is RFC 6585 section 4.
 func (h *Handler) tooMany(x *exchange) {
-	retryAfter(x, x.decision.RetryAfter)
+	x.retryAfter(x.decision.RetryAfter)
 	x.page(http.StatusTooManyRequests, pageData{
 		Title:  "Too many requests",
 		Text:   "Please slow down and try again in a moment.",
@@ -99,9 +102,9 @@ func (h *Handler) tarry(x *exchange) {
 
 // retryAfter writes the header in whole seconds, at least 1 (RFC 9110
 // 10.2.3).
-func retryAfter(w http.ResponseWriter, d time.Duration) {
-	seconds := wholeSeconds(d)
-	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+func (x *exchange) retryAfter(d time.Duration) {
+	x.retry[0] = strconv.FormatInt(wholeSeconds(d), 10)
+	x.Header()["Retry-After"] = x.retry[:]
 }
 
 // banned acts on a new ban: it must outlive a crash of ours before anyone

@@ -74,6 +74,8 @@ type Config struct {
 // Clients finds out who sent a request; a [clientip.Resolver].
 type Clients interface {
 	Resolve(r *http.Request) clientip.Identity
+	// AppendChain adds the X-Forwarded-For to write.
+	AppendChain(b []byte, r *http.Request, id *clientip.Identity) []byte
 	// Warning is what to tell the operator, once, of a peer that can't be
 	// banned because it may stand for many.
 	Warning(peer netip.Addr) string
@@ -242,7 +244,8 @@ func (h *Handler) forward(x *exchange) {
 	defer h.App.Leave(&x.flight)
 	x.asked = true
 	sent := h.Now()
-	h.reverse.ServeHTTP(x, x.request.WithContext(x))
+	x.sent = *x.request.WithContext(x)
+	h.reverse.ServeHTTP(x, &x.sent)
 	x.upstream = h.Now().Sub(sent)
 }
 

@@ -67,7 +67,7 @@ func (a *scriptedApp) Wait(ctx context.Context) error {
 
 func (a *scriptedApp) TLS() bool { return false }
 
-func (a *scriptedApp) Prepare(*http.Request, app.Forwarded) {}
+func (a *scriptedApp) Prepare(*http.Request, []string) {}
 
 func (a *scriptedApp) Enter(*app.Flight) {}
 

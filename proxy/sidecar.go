@@ -59,7 +59,7 @@ func (s *Sidecar) Wait(context.Context) error { return nil }
 func (s *Sidecar) TLS() bool { return s.upstream.Scheme == "https" }
 
 // Prepare implements App. There is no hook to prepare for.
-func (s *Sidecar) Prepare(*http.Request, app.Forwarded) {}
+func (s *Sidecar) Prepare(*http.Request, []string) {}
 
 // Enter implements App. How the app is, is its keeper's business.
 func (s *Sidecar) Enter(*app.Flight) {}

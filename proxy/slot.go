@@ -228,7 +228,7 @@ const overloadRetry = 5 * time.Second
 func (x *exchange) overloaded() {
 	x.failed = true
 	x.handler.Metrics.Refused("overload", "queue")
-	retryAfter(x, overloadRetry)
+	x.retryAfter(overloadRetry)
 	x.page(http.StatusServiceUnavailable, pageData{
 		Title:   "The application is busy",
 		Text:    "More people ask than it can answer just now. This page asks again by itself in a few seconds.",

@@ -19,8 +19,8 @@ type App interface {
 	// TLS says whether the app speaks TLS itself; known once it serves.
 	TLS() bool
 	// Prepare marks a request on its way to the app with what its hook
-	// needs.
-	Prepare(out *http.Request, f app.Forwarded)
+	// needs: the one value of [app.Forwarded].
+	Prepare(out *http.Request, value []string)
 	// Testify says what the app's routing made of the request with this
 	// answer. It removes from h what is not for the client.
 	Testify(status int, h http.Header) app.Witness
@@ -103,11 +103,10 @@ func (h *Handler) setForwarding(x *exchange, out *http.Request) {
 			delete(out.Header, name)
 		}
 	}
-	x.forwarded = [...]string{x.identity.Chain, x.identity.Scheme, x.identity.Host}
 	out.Header["X-Forwarded-For"] = x.forwarded[0:1:1]
 	out.Header["X-Forwarded-Proto"] = x.forwarded[1:2:2]
 	out.Header["X-Forwarded-Host"] = x.forwarded[2:3:3]
-	h.address(x, out)
+	h.address(x, out, x.forwarded[3:4:4])
 }
 
 // forges says whether a header from a peer must not reach the app: one that
@@ -223,7 +222,7 @@ func (h *Handler) ready(x *exchange) bool {
 
 func (x *exchange) unavailable(title, text string, retry time.Duration) {
 	x.failed = true
-	retryAfter(x, retry)
+	x.retryAfter(retry)
 	x.page(http.StatusServiceUnavailable, pageData{Title: title, Text: text, Refresh: int(retry / time.Second)})
 }
 

@@ -38,6 +38,10 @@ func (c *clients) Resolve(r *http.Request) clientip.Identity {
 }
 
 // Warning implements proxy.Clients.
+func (c *clients) AppendChain(b []byte, r *http.Request, id *clientip.Identity) []byte {
+	return c.now.Load().AppendChain(b, r, id)
+}
+
 func (c *clients) Warning(peer netip.Addr) string { return c.now.Load().Warning(peer) }
 
 // announcers are the peers whose PROXY protocol headers are believed; nil for

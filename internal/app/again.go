@@ -33,11 +33,10 @@ func (a *App) Leave(f *Flight) {
 
 // pick is the place for the next request; nil once all is over.
 func (a *App) pick() *place {
-	places := a.history.accepting()
-	if len(places) == 1 {
-		return places[0]
+	if p := a.history.only(); p != nil {
+		return p
 	}
-	return a.traffic.quietest(places)
+	return a.traffic.quietest(a.history.accepting())
 }
 
 // Again prepares f to be sent again, after its connection failed before an

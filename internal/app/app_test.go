@@ -240,7 +240,7 @@ func (r *running) ask(method, path string, f Forwarded, header http.Header) answ
 	}
 	req.Close = true
 	if f.ID != "" {
-		r.Prepare(req, f)
+		r.Prepare(req, []string{forwardedValue(f)})
 	}
 	resp, err := insecure.Do(req)
 	if err != nil {

@@ -123,7 +123,7 @@ func TestLostPipeIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Prepare(req, Forwarded{ID: "lost", Client: client, Scheme: "http", Host: "x"})
+	r.Prepare(req, []string{forwardedValue(Forwarded{ID: "lost", Client: client, Scheme: "http", Host: "x"})})
 	res, err := insecure.Do(req)
 	if err != nil {
 		t.Fatal(err)

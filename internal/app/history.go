@@ -116,6 +116,16 @@ func instancesOf(places []*place) []InstanceState {
 	return list
 }
 
+// only is the one place that requests go to; nil where there are others, or none.
+func (h *history) only() *place {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.places) == 1 && h.places[0].accepting {
+		return h.places[0]
+	}
+	return nil
+}
+
 // accepting are the places that requests go to: those that are ready, else all.
 func (h *history) accepting() []*place {
 	h.mu.Lock()

@@ -183,7 +183,7 @@ app.run(port=18303)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Prepare(req, Forwarded{ID: id, Client: client, Scheme: "http", Host: "x"})
+		r.Prepare(req, []string{forwardedValue(Forwarded{ID: id, Client: client, Scheme: "http", Host: "x"})})
 		if resp, err := insecure.Do(req); err == nil {
 			resp.Body.Close()
 			t.Fatalf("got %s from a dead app", resp.Status)

@@ -298,6 +298,8 @@ func TestParseWitness(t *testing.T) {
 	}
 }
 
+func forwardedValue(f Forwarded) string { return string(f.AppendTo(nil)) }
+
 func TestForwardedValue(t *testing.T) {
 	cases := []struct {
 		f    Forwarded
@@ -453,7 +455,7 @@ func BenchmarkPrepareAndWitness(b *testing.B) {
 	answer := []string{"F /user/<username> getuser"}
 	f := Forwarded{ID: "0123456789abcdef", Client: client, Scheme: "https", Host: "shop.example"}
 	for b.Loop() {
-		a.Prepare(req, f)
+		a.Prepare(req, []string{forwardedValue(f)})
 		h[a.secrets.response] = answer
 		a.Witness(h)
 	}

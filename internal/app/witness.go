@@ -24,25 +24,32 @@ func secretName() string {
 	return http.CanonicalHeaderKey("F2b-" + hex.EncodeToString(random[:]))
 }
 
-// Prepare writes the secret header that tells the hook who asks.
-func (a *App) Prepare(out *http.Request, f Forwarded) {
-	out.Header[a.secrets.request] = []string{forwardedValue(f)}
+// Prepare writes the secret header that tells the hook who asks: a list with
+// the one value that [Forwarded.AppendTo] makes. It is not copied.
+func (a *App) Prepare(out *http.Request, value []string) {
+	out.Header[a.secrets.request] = value
 }
 
-// forwardedValue is id, client, scheme and host, separated by blanks.
-func forwardedValue(f Forwarded) string {
-	client := ""
+// AppendTo adds to b id, client, scheme and host, separated by blanks.
+func (f Forwarded) AppendTo(b []byte) []byte {
+	b = append(b, word(f.ID)...)
+	b = append(b, ' ')
 	if f.Client.IsValid() {
-		client = f.Client.Unmap().WithZone("").String()
+		b = f.Client.Unmap().WithZone("").AppendTo(b)
 	}
-	return word(f.ID) + " " + client + " " + word(f.Scheme) + " " + word(f.Host)
+	b = append(b, ' ')
+	b = append(b, word(f.Scheme)...)
+	b = append(b, ' ')
+	return append(b, word(f.Host)...)
 }
 
 // word is s without what would end it or break the header. A host that has
 // such characters is no host.
 func word(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) >= 0 {
-		return ""
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return ""
+		}
 	}
 	return s
 }

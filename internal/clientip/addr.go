@@ -43,20 +43,13 @@ func NormalPrefix(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(a.WithZone(""), p.Bits()).Masked()
 }
 
-// peerOf reads http.Request.RemoteAddr. The second value is the address's text,
-// cut out of RemoteAddr where that is its normal form, so that a direct peer
-// costs no allocation.
-func peerOf(remote string) (netip.Addr, string) {
-	host := withoutPort(remote)
-	raw, err := netip.ParseAddr(host)
+// peerOf reads http.Request.RemoteAddr; the zero Addr of a peer without one.
+func peerOf(remote string) netip.Addr {
+	a, err := netip.ParseAddr(withoutPort(remote))
 	if err != nil {
-		return netip.Addr{}, ""
+		return netip.Addr{}
 	}
-	a := Normal(raw)
-	if a == raw {
-		return a, host
-	}
-	return a, a.String()
+	return Normal(a)
 }
 
 // parseHop reads one address as proxies write it: bare, with a port

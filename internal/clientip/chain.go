@@ -36,16 +36,15 @@ func (t *trace) add(a netip.Addr) {
 	t.n++
 }
 
-// chain writes the hops client first, as X-Forwarded-For has them.
-func (t *trace) chain() string {
-	b := make([]byte, 0, 48)
+// appendChain writes the hops client first, as X-Forwarded-For has them.
+func (t *trace) appendChain(b []byte) []byte {
 	for i := t.n - 1; i >= 0; i-- {
 		b = t.hops[i].AppendTo(b)
 		if i > 0 {
 			b = append(b, ", "...)
 		}
 	}
-	return string(b)
+	return b
 }
 
 // follow fills t, which has the peer, with what the header says.

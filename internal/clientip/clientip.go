@@ -60,9 +60,6 @@ type Identity struct {
 	// Scheme is http or https, and Host the name asked for, as the client
 	// used them: from a trusted proxy's headers, else the request's own.
 	Scheme, Host string
-	// Chain is the X-Forwarded-For to write: the client and the trusted
-	// proxies it came through. What the client itself wrote there is left out.
-	Chain string
 }
 
 // Resolver finds clients and their standing. It is safe for concurrent use.
@@ -110,12 +107,12 @@ func (r *Resolver) check() error {
 	return nil
 }
 
-// Resolve says who sent req. For a peer that is not a trusted proxy it reads no
-// header and allocates nothing. Values that don't parse end the way back: the
+// Resolve says who sent req, without allocating. For a peer that is not a
+// trusted proxy it reads no header. Values that don't parse end the way back: the
 // client is then the last good hop.
 func (r *Resolver) Resolve(req *http.Request) Identity {
-	peer, text := peerOf(req.RemoteAddr)
-	id := Identity{Peer: peer, Addr: peer, Direct: true, Scheme: schemeOf(req), Host: req.Host, Chain: text}
+	peer := peerOf(req.RemoteAddr)
+	id := Identity{Peer: peer, Addr: peer, Direct: true, Scheme: schemeOf(req), Host: req.Host}
 	if peer.IsValid() && r.trusted.Contains(peer) {
 		r.behind(req, &id)
 	}
@@ -130,9 +127,23 @@ func (r *Resolver) behind(req *http.Request, id *Identity) {
 	t.add(id.Peer)
 	r.follow(req.Header, &t)
 	id.Addr = t.client()
-	id.Chain = t.chain()
 	id.Scheme = orDefault(t.scheme(req.Header), id.Scheme)
 	id.Host = orDefault(t.host(req.Header), id.Host)
+}
+
+// AppendChain adds to b the X-Forwarded-For to write for req, whose sender is
+// id: the client and the trusted proxies it came through. What the client
+// itself wrote there is left out.
+func (r *Resolver) AppendChain(b []byte, req *http.Request, id *Identity) []byte {
+	if !id.Peer.IsValid() {
+		return b
+	}
+	var t trace
+	t.add(id.Peer)
+	if !id.Direct {
+		r.follow(req.Header, &t)
+	}
+	return t.appendChain(b)
 }
 
 // Prefix is the client that a counts as: a network of the configured size, or a

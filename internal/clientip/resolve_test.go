@@ -169,6 +169,12 @@ func TestResolveTLS(t *testing.T) {
 	}
 }
 
+// chainOf is the X-Forwarded-For to write for a request.
+func chainOf(r *Resolver, req *http.Request) string {
+	id := r.Resolve(req)
+	return string(r.AppendChain(nil, req, &id))
+}
+
 func TestResolveChain(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -185,9 +191,8 @@ func TestResolveChain(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			id := resolver(t, Config{Trusted: proxied}).Resolve(request(tt.peer, tt.lines...))
-			if id.Chain != tt.want {
-				t.Errorf("got %q, want %q", id.Chain, tt.want)
+			if got := chainOf(resolver(t, Config{Trusted: proxied}), request(tt.peer, tt.lines...)); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
