@@ -56,10 +56,11 @@ type exchange struct {
 
 	// What costs no allocation of its own here: the request that the
 	// ReverseProxy gets, the values of its headers that we write (for, proto,
-	// host, the hook's), one of the answer's, and room to make them.
+	// host, the hook's), those of the answer's, and room to make them.
 	sent      http.Request
 	forwarded [4]string
 	retry     [1]string
+	limits    [2]string
 	scratch   [128]byte
 }
 

@@ -168,7 +168,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Route:  x.route(),
 		Method: r.Method,
 	})
-	limited(w.Header(), x.decision.Limit)
+	x.limited()
 	switch {
 	case x.decision.Refused():
 		h.refuse(x)

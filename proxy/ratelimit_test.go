@@ -21,7 +21,8 @@ func TestRateLimitFields(t *testing.T) {
 		{ban.Limit{Policy: "fast", Quota: 1, Window: 10 * time.Millisecond, Remaining: 1}, `"fast";q=100;w=1`, `"fast";r=1`},
 	} {
 		h := http.Header{}
-		limited(h, c.limit)
+		x := &exchange{writer: &reusedWriter{header: h}, decision: ban.Decision{Limit: c.limit}}
+		x.limited()
 		if got := h.Get("RateLimit-Policy"); got != c.policy {
 			t.Errorf("%+v: RateLimit-Policy %s, want %s", c.limit, got, c.policy)
 		}
