@@ -194,7 +194,7 @@ func (d *daemon) ask(path string, times int) {
 	for n := range times {
 		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 78, 0, byte(n+1))}}
 		client := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-		go finish(client.Get(d.url + path))
+		go func() { finish(client.Get(d.url + path)) }()
 	}
 }
 
