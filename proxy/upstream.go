@@ -196,8 +196,9 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 	}
 }
 
-// maxHeld bounds the requests that wait for an instance.
-const maxHeld = 1000
+// maxHeld bounds the requests that wait for an instance, as the app's own
+// accept queue would (listen(2)).
+const maxHeld = DefaultQueueSize
 
 // ready waits for an instance of the app. It reports whether there is one; if
 // not, the client has been told.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/admin"
+	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/overview"
 )
@@ -20,11 +22,12 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:     "status",
 		Short:   "Print how the running daemon is",
 		Long:    "The exit code is 0 where it is ready to forward, else 1.",
-		Example: cmdline.Example("flask2ban status", "flask2ban status --json | jq .instance.pid"),
+		Example: cmdline.Example("flask2ban status", "flask2ban status --json | jq .instance.pid", "flask2ban status --stacks"),
 		Args:    cmdline.Arguments(),
 	}
 	dir := c.program().StateFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	stacks := cmd.Flags().Bool("stacks", false, "print the stacks of the app's threads before each kill")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := c.daemon(cmd.Context(), *dir)
 		if err != nil {
@@ -38,7 +41,7 @@ func (c *cli) statusCommand() *cobra.Command {
 		if *asJSON {
 			err = cmdline.WriteJSON(c.stdout, st)
 		} else {
-			err = writeStatus(c.stdout, st, c.program().Painter(c.stdout))
+			err = errors.Join(writeStatus(c.stdout, st, c.program().Painter(c.stdout)), writeEvents(c.stdout, st.Events, *stacks))
 		}
 		if err == nil && !st.Ready {
 			err = &cmdline.ExitError{Code: cmdline.Failed}
@@ -68,6 +71,27 @@ func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string
 	}
 	fmt.Fprintf(tw, "state\t%s\n", st.StateDir)
 	return tw.Flush()
+}
+
+// writeEvents lists what happened to the app: when, what was seen, what was
+// done about it, and what it cost.
+func writeEvents(w io.Writer, events []app.Event, stacks bool) error {
+	var all error
+	for _, e := range events {
+		line := fmt.Sprintf("  %s  %s: %s", cmdline.Clock(e.At), e.Seen, e.Done)
+		if e.Cost != "" {
+			line += " (" + e.Cost + ")"
+		}
+		_, err := fmt.Fprintln(w, cmdline.Printable(line))
+		all = errors.Join(all, err)
+		for _, frame := range e.Stacks {
+			if stacks {
+				_, err := fmt.Fprintln(w, "    "+cmdline.Printable(frame))
+				all = errors.Join(all, err)
+			}
+		}
+	}
+	return all
 }
 
 func readiness(st admin.Status, paint func(cmdline.Colour, string) string) string {

@@ -83,6 +83,18 @@ func (i *instance) vouches() bool {
 	}
 }
 
+// unheard says, of an instance that has ended, that it may have read requests
+// without our knowing. One that ended before it served has read none where
+// others of the same app vouch: the hook comes before the server.
+func (i *instance) unheard() bool {
+	select {
+	case <-i.served:
+		return !i.vouches()
+	default:
+		return !i.app.vouched.Load() || i.board.lost() || i.indirect.Load()
+	}
+}
+
 // readAll reads what the app writes, until all of it has ended.
 func (i *instance) readAll() {
 	mark := fmt.Sprintf("app[%d] | ", i.pid)

@@ -173,7 +173,7 @@ func (p *place) runOnce(ctx context.Context) ending {
 	end.bound = i.wasBound.Load()
 	end.lastSaid = i.errors.last()
 	end.oom = end.exit.status.Signaled() && oomKills() > killed
-	if !i.vouches() {
+	if i.unheard() {
 		p.blind()
 	}
 	p.current.Store(nil)
@@ -205,6 +205,9 @@ func (p *place) attend(ctx context.Context, i *instance) ending {
 		if err != nil {
 			return p.notReady(ctx, i, err)
 		}
+	}
+	if i.vouches() {
+		p.app.vouched.Store(true)
 	}
 	close(i.settled)
 	return p.whileReady(ctx, i)

@@ -35,6 +35,7 @@ type App struct {
 	exceptions *exceptions
 	orders     chan order
 	rolling    sync.Mutex   // held by the one roll
+	vouched    atomic.Bool  // an instance of this app has vouched
 	slowAt     atomic.Int64 // when a slow app was restarted, in nanoseconds since 1970
 
 	news   chan func() // for the Observer, in order

@@ -171,7 +171,11 @@ func (t *traffic) look(s *health.Sample, p *place, announced bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for f := t.first; f != nil; f = f.next {
-		if f.place != p || !f.answered.IsZero() || f.Streams || f.gaveUp.Load() {
+		if f.place != p || f.gaveUp.Load() {
+			continue
+		}
+		if !f.answered.IsZero() || f.Streams || !f.client.IsZero() {
+			s.Held++
 			continue
 		}
 		since := f.begun
@@ -183,9 +187,7 @@ func (t *traffic) look(s *health.Sample, p *place, announced bool) {
 		if since.IsZero() {
 			since = f.sent
 		}
-		if f.client.IsZero() {
-			s.Running = append(s.Running, health.Request{Method: f.Method, Route: f.Route, Age: s.At.Sub(since), Usual: t.usual(f.Route), PID: f.pid})
-		}
+		s.Running = append(s.Running, health.Request{Method: f.Method, Route: f.Route, Age: s.At.Sub(since), Usual: t.usual(f.Route), PID: f.pid})
 	}
 	if i := p.current.Load(); i != nil {
 		for _, gone := range i.abandoned {

@@ -27,6 +27,9 @@ type Info struct {
 	Started  time.Time `json:"started"`
 }
 
+// statusEvents are as many as fit a screen.
+const statusEvents = 10
+
 // Status is how the daemon is.
 type Status struct {
 	Info
@@ -36,9 +39,12 @@ type Status struct {
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"not_ready,omitempty"`
 	// Instance is how the app is; null in a sidecar.
-	Instance *app.State  `json:"instance"`
-	Routes   RouteCounts `json:"routes"`
-	Judging  ban.Stats   `json:"judging"`
+	Instance *app.State `json:"instance"`
+	// Events is what happened to the app last, the latest first; at most
+	// statusEvents, with the stacks of its threads before a kill.
+	Events  []app.Event `json:"events,omitempty"`
+	Routes  RouteCounts `json:"routes"`
+	Judging ban.Stats   `json:"judging"`
 	// Queue is what is with the app and waits for it; null where nobody tells.
 	Queue *Queue `json:"queue,omitempty"`
 }
@@ -88,6 +94,7 @@ func (c *Collector) Status() Status {
 	if c.config.AppState != nil {
 		state := c.config.AppState()
 		st.Instance = &state
+		st.Events = firstOf(c.AppEvents(), statusEvents)
 	}
 	if c.config.Queue != nil {
 		queue := c.config.Queue()

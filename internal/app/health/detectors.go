@@ -60,7 +60,7 @@ func hung(w *Window, l Limits) (Verdict, bool) {
 	if l.Unseen {
 		return hungUnseen(last, l, queued)
 	}
-	if len(last.Running) == 0 && last.Waited <= hungFloor {
+	if len(last.Running) == 0 && (last.Held > 0 || last.Waited <= hungFloor) {
 		return Verdict{}, false // nothing of the app's own explains it; a little patience
 	}
 	for _, r := range last.Running {

@@ -68,6 +68,10 @@ type Sample struct {
 	// answer, without those that wait for their client. Without the hook,
 	// all that were sent.
 	Running []Request
+	// Held counts requests that keep a thread of the app for their client's
+	// sake: streams, uploads under way, slow readers. They explain why nothing
+	// else is read, for as long as they like.
+	Held int
 	// Waited is how long the first of the queue has waited.
 	Waited time.Duration
 	// GivenUp counts the requests that were answered with 504 in the app's

@@ -73,6 +73,9 @@ var judged = []struct {
 		return s
 	}, Limits{}, Well},
 	{"forty streams and a probe that fails", 60 * second, always(Sample{Queue: 1, Probe: Failed}), Limits{}, Well},
+	{"two streams on two workers", 60 * second, func(t time.Duration) Sample {
+		return Sample{Queue: 3, Probe: Failed, Waited: t, Held: 2}
+	}, Limits{}, Well},
 	{"nothing runs and nobody is let in", 6 * second, func(t time.Duration) Sample {
 		return Sample{Queue: 3, Probe: Failed, Waited: t}
 	}, Limits{}, Hung},
