@@ -134,7 +134,7 @@ func (in *interp) registerOne(t target, self *object, bp value, options *call) {
 	if isNone(bp) {
 		return
 	}
-	in.registerUnknown(t, bp, options)
+	in.registerUnknown(t, self, bp, options)
 }
 
 func isNative(v value) bool {
@@ -144,7 +144,7 @@ func isNative(v value) bool {
 
 // registerUnknown opens the prefix below which a blueprint that is not known
 // was registered.
-func (in *interp) registerUnknown(t target, bp value, options *call) {
+func (in *interp) registerUnknown(t target, self *object, bp value, options *call) {
 	if name := settingOf(bp); name != "" && in.softly > 0 {
 		in.find(in.here(), "setting", "%s registers a blueprint where it is set", name)
 		return
@@ -153,6 +153,10 @@ func (in *interp) registerUnknown(t target, bp value, options *call) {
 	prefix := options.or(-1, "url_prefix", none{})
 	if e, ok := bp.(*external); ok {
 		if notOurs(e) {
+			return
+		}
+		if real, ok := in.realize(e); ok {
+			in.registerOne(t, self, real, options)
 			return
 		}
 		why = "a blueprint of " + e.path

@@ -19,40 +19,65 @@ func entryPoints(in *interp, c *call) value {
 		return &seq{open: true}
 	}
 	out := newSeq(listSeq)
-	for _, dir := range in.opts.Path {
+	for _, f := range entryPointFiles(in.opts.Path) {
+		out.items = append(out.items, in.entryPointsOf(f, name)...)
+	}
+	return out
+}
+
+// distributions is importlib.metadata.distributions(), as far as they have entry
+// points.
+func distributions(in *interp, _ *call) value {
+	if len(in.opts.Path) == 0 {
+		return &seq{open: true}
+	}
+	out := newSeq(listSeq)
+	for _, f := range entryPointFiles(in.opts.Path) {
+		o := &object{class: in.newClass("Distribution"), vars: newScope(nil)}
+		points := newSeq(listSeq)
+		points.items = in.entryPointsOf(f, "")
+		o.vars.put("entry_points", points)
+		out.items = append(out.items, o)
+	}
+	return out
+}
+
+func entryPointFiles(path []string) []string {
+	var out []string
+	for _, dir := range path {
 		for _, pattern := range []string{"*.dist-info", "*.egg-info"} {
 			files, _ := filepath.Glob(filepath.Join(dir, pattern, "entry_points.txt"))
-			for _, f := range files {
-				out.items = append(out.items, in.entryPointsOf(f, name)...)
-			}
+			out = append(out, files...)
 		}
 	}
 	return out
 }
 
-// entryPointsOf reads one group of an entry_points.txt.
-func (in *interp) entryPointsOf(file, group string) []value {
+// entryPointsOf reads one group of an entry_points.txt, or all where only is
+// empty.
+func (in *interp) entryPointsOf(file, only string) []value {
 	src, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}
 	var out []value
-	inside := false
-	for _, line := range strings.Split(string(src), "\n") {
+	group := ""
+	for line := range strings.Lines(string(src)) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
-			inside = line == "["+group+"]"
+			group = strings.Trim(line, "[]")
 			continue
 		}
-		if name, target, ok := strings.Cut(line, "="); ok && inside {
-			out = append(out, in.entryPoint(strings.TrimSpace(name), strings.TrimSpace(target)))
+		if name, target, ok := strings.Cut(line, "="); ok && (only == "" || group == only) {
+			out = append(out, in.entryPoint(group, strings.TrimSpace(name), strings.TrimSpace(target)))
 		}
 	}
 	return out
 }
 
-func (in *interp) entryPoint(name, target string) *object {
+func (in *interp) entryPoint(group, name, target string) *object {
 	o := &object{class: in.newClass("EntryPoint"), vars: newScope(nil)}
+	o.vars.put("group", group)
 	o.vars.put("name", name)
 	o.vars.put("value", target)
 	o.vars.put("load", &native{name: "load", call: func(in *interp, _ *call) value {

@@ -24,6 +24,9 @@ class Strange:
         bp.add_url_rule("/page", "page", lambda: "")
         app.register_blueprint(bp)
         more(app)
+
+pages = Blueprint("pages", __name__, url_prefix="/pages")
+pages.add_url_rule("/all", "all", lambda: "")
 -- site/strange_ext/inner.py --
 def more(app):
     app.add_url_rule("/more", "more", lambda: "")
@@ -33,10 +36,13 @@ def setup(app):
 -- site/eager_ext-1.0.dist-info/entry_points.txt --
 [my.plugins]
 one = plugin_one:load
+[my.hooks]
+two = plugin_two:load
+three = plugin_one:load
 -- app/app.py --
 import importlib.metadata
 from flask import Flask
-from strange_ext import Strange
+from strange_ext import Strange, pages
 import quiet_ext
 app = Flask(__name__, static_folder=None)
 Strange(app, path="/own")
@@ -45,6 +51,14 @@ s.init_app(app)
 quiet_ext.setup(app)
 for ep in importlib.metadata.entry_points(group="my.plugins"):
     ep.load()(app)
+for dist in importlib.metadata.distributions():
+    for ep in dist.entry_points:
+        if ep.group == "my.hooks" and ep.name == "two":
+            ep.load()(app)
+app.register_blueprint(pages)
+-- app/plugin_two.py --
+def load(app):
+    app.add_url_rule("/hook", "hook", lambda: "")
 -- app/plugin_one.py --
 def load(app):
     app.add_url_rule("/plugin", "plugin", lambda: "")
@@ -59,11 +73,11 @@ func TestInstalledExtensionsAreRead(t *testing.T) {
 	got := map[string]int{}
 	for _, r := range p.Routes {
 		got[r.Rule] = r.Line
-		if r.Rule != "/plugin" && r.File != "app.py" {
+		if r.Rule != "/plugin" && r.Rule != "/hook" && r.File != "app.py" {
 			t.Errorf("%s is registered at %s, not where the app calls the extension", r.Rule, r.File)
 		}
 	}
-	want := map[string]int{"/own/page": 6, "/own/static/<path:filename>": 6, "/more": 6, "/strange/page": 8, "/strange/static/<path:filename>": 8, "/plugin": 2}
+	want := map[string]int{"/own/page": 6, "/own/static/<path:filename>": 6, "/more": 6, "/strange/page": 8, "/strange/static/<path:filename>": 8, "/plugin": 2, "/hook": 2, "/pages/all": 6}
 	for rule, line := range want {
 		if rule == "/more" { // at both calls
 			line = got[rule]
@@ -87,7 +101,7 @@ func TestUnknownExtensionsAreUnresolved(t *testing.T) {
 	for _, u := range p.Unresolved {
 		got = append(got, u.Prefix+" "+itoa(u.Line))
 	}
-	if diff := cmp.Diff([]string{"/own 6", "/ 8", "/ 9", "/ 11"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"/own 6", "/ 8", "/ 9", "/ 11", "/ 15", "/ 16"}, got); diff != "" {
 		t.Errorf("%s\n%+v", diff, p.Unresolved)
 	}
 }

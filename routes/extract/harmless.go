@@ -37,7 +37,7 @@ zoneinfo
 // route on an app that they are handed.
 var harmlessPackages = words(`
 flask_allows2 flask_allows flask_replicated flask_webpackext multiprocess billiard joblib dill cloudpickle
-OpenSSL PIL a2wsgi aiohttp airbrake alembic anthropic appsignal apscheduler arrow asgiref attr attrs authlib
+OpenSSL PIL a2wsgi aiohttp airbrake alchemical alembic anthropic appsignal apscheduler arrow asgiref attr attrs authlib
 babel backoff bcrypt bjoern bleach blinker boto3 botocore bottle brotli bs4 bugsnag cachetools celery cheroot
 cherrypy click colorama coloredlogs cryptography cv2 datadog dateutil ddtrace decouple django docker dotenv
 elasticapm elasticsearch elasticsearch_dsl environs eventlet falcon fastapi flask flask_acl flask_alembic
@@ -66,7 +66,8 @@ flask_whooshalchemyplus flask_whooshee flask_wtf flask_wtforms flask_xcaptcha fl
 future gevent google googleapiclient grpc gunicorn honeybadger httpx humanize hypercorn importlib_metadata
 importlib_resources injector instana itsdangerous jaeger_client jinja2 jose jwt kafka kombu kubernetes ldap
 ldap3 livereload logging_tree loguru lxml markdown markupsafe marshmallow matplotlib meilisearch meinheld mock
-mongoengine msgpack mypy_extensions nats newrelic nltk nose numpy openai opensearchpy opentelemetry opentracing
+mongoengine msgpack mypy_extensions nats newrelic nltk nose
+notifications_utils nplusone numpy openai opensearchpy opentelemetry opentracing
 orjson pandas paramiko passlib peewee pendulum pika pip pkg_resources playhouse pony prometheus_client protobuf
 psutil psycopg2 pydantic pymongo pyramid pytest pytz ratelimit raven redis requests retrying rich rollbar rq
 sanic scout_apm secure sentry_sdk setuptools simplejson six sklearn slack_sdk snappy spacy sqlalchemy starlette

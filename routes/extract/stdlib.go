@@ -33,7 +33,8 @@ func (in *interp) pureTable() map[string]value {
 		"collections.ChainMap": builtinDict, "types.SimpleNamespace": simpleNamespace, "types.MappingProxyType": builtinDict, "werkzeug.datastructures.ImmutableDict": builtinDict, "sys.exit": nothing, "dataclasses.field": dataField,
 		"sys.path.append": addPath, "sys.path.insert": addPath, "site.addsitedir": addPath, "str.format": nothingKnown, "re.sub": nothingText, "operator.attrgetter": nothingKnown,
 		"yaml.load": loadDocument, "yaml.safe_load": loadDocument, "yaml.full_load": loadDocument, "json.load": loadDocument, "json.loads": loadDocument,
-		"importlib.metadata.entry_points": entryPoints, "importlib_metadata.entry_points": entryPoints, "pkg_resources.iter_entry_points": entryPoints,
+		"importlib.metadata.entry_points": entryPoints, "importlib_metadata.entry_points": entryPoints,
+		"importlib.metadata.distributions": distributions, "importlib_metadata.distributions": distributions, "pkg_resources.iter_entry_points": entryPoints,
 		"io.open": builtinOpen, "codecs.open": builtinOpen, "flask.helpers.get_root_path": rootPath, "setuptools.find_packages": findPackages, "pkgutil.extend_path": firstArg, "builtins.len": builtinLen,
 		"typing.NewType": secondArg, "six.text_type": builtinStr, "itertools.islice": firstArg, "six.iteritems": iterItems, "future.utils.iteritems": iterItems,
 	}
