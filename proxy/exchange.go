@@ -49,10 +49,11 @@ type exchange struct {
 	judged   bool     // observed
 	inLane   bool     // it has a place in its client's lane
 
-	paced  *pacedBody // the request's body; nil for none
-	status int
-	bytes  int64
-	flush  bool // each part of the body is sent on at once
+	paced   *pacedBody // the request's body; nil for none
+	chunked bool       // it came in chunks
+	status  int
+	bytes   int64
+	flush   bool // each part of the body is sent on at once
 
 	// What costs no allocation of its own here: the request that the
 	// ReverseProxy gets, the values of its headers that we write (for, proto,
@@ -113,7 +114,7 @@ func (x *exchange) WriteHeader(status int) {
 // what follows the last chunk may then be the body's end to a proxy in front,
 // and must not become a request (RFC 9112 6.1: "MUST close the connection").
 func (x *exchange) closeAfterChunks() {
-	if len(x.request.TransferEncoding) > 0 && x.request.ProtoMajor == 1 {
+	if x.chunked && x.request.ProtoMajor == 1 {
 		x.writer.Header()["Connection"] = []string{"close"}
 	}
 }

@@ -86,10 +86,25 @@ func (x *exchange) pace() {
 
 // pressWrite bounds how long a Write of n bytes to an HTTP/2 client may take:
 // there a client can refuse to take a stream's bytes while its connection is
-// fine. done is called when the Write has ended.
-func (x *exchange) pressWrite(n int) (done func() bool) {
+// fine. done is called when the Write has ended; from then on the writer is left
+// alone, which net/http takes away from under us when the handler returns.
+func (x *exchange) pressWrite(n int) (done func()) {
 	limit := patience + time.Duration(n)*time.Second/time.Duration(x.handler.MinRate)
-	return time.AfterFunc(limit, func() { http.NewResponseController(x.writer).SetWriteDeadline(past) }).Stop
+	var mu sync.Mutex
+	ended := false
+	timer := time.AfterFunc(limit, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
+			http.NewResponseController(x.writer).SetWriteDeadline(past)
+		}
+	})
+	return func() {
+		timer.Stop()
+		mu.Lock()
+		ended = true
+		mu.Unlock()
+	}
 }
 
 // pressEnd bounds how long the end of an answer over HTTP/2 may take, which

@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,4 +69,45 @@ func TestPacedBody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lateWriter is an HTTP/2 client's writer whose Write ends by its deadline. As
+// net/http's, it must not be touched once the handler has returned.
+type lateWriter struct {
+	*reusedWriter
+	ended   chan struct{}
+	touched atomic.Bool // after the Write had ended
+	over    atomic.Bool
+}
+
+func (w *lateWriter) Write([]byte) (int, error) {
+	<-w.ended
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (w *lateWriter) SetWriteDeadline(time.Time) error {
+	close(w.ended)
+	for range 100_000 { // long enough for the handler to return
+		runtime.Gosched()
+	}
+	w.touched.Store(w.over.Load())
+	return nil
+}
+
+// What ends a Write is over before the handler is, so that it can't meet what
+// net/http has given to another stream, or nothing.
+func TestWriteDeadlineDoesNotOutliveTheWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &lateWriter{reusedWriter: &reusedWriter{header: http.Header{}}, ended: make(chan struct{})}
+		h := &Handler{Config: Config{MinRate: 500}}
+		x := &exchange{Context: t.Context(), handler: h, writer: w, request: &http.Request{ProtoMajor: 2}, status: http.StatusOK}
+		if _, err := x.Write([]byte("page")); err == nil {
+			t.Error("the Write did not end")
+		}
+		w.over.Store(true)
+		time.Sleep(time.Minute)
+		if w.touched.Load() {
+			t.Error("the deadline was set after the handler's end")
+		}
+	})
 }

@@ -190,6 +190,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
 		writer:  w,
 		request: r,
 		start:   h.Now(),
+		chunked: len(r.TransferEncoding) > 0,
 	}
 	x.pace()
 	return x

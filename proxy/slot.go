@@ -90,6 +90,7 @@ type gate struct {
 	mu        sync.Mutex
 	queue     queue
 	timer     *time.Timer
+	due       time.Time // when timer fires; zero: it doesn't
 	learner   learner
 	measuring bool
 	limitAt   time.Time // when Slots was asked
@@ -186,14 +187,18 @@ func (g *gate) lengthen(s *slot) {
 	g.mu.Unlock()
 }
 
-// arm has tick called in time. The caller holds mu.
+// arm has tick called in time. It never puts off a call: where requests come
+// and go all the time, none would be made. The caller holds mu.
 func (g *gate) arm(now time.Time) {
 	d := g.queue.wake(now)
-	switch {
-	case d == 0:
-	case g.timer == nil:
+	at := now.Add(d)
+	if d == 0 || !g.due.IsZero() && !at.Before(g.due) {
+		return
+	}
+	g.due = at
+	if g.timer == nil {
 		g.timer = time.AfterFunc(d, g.tick)
-	default:
+	} else {
 		g.timer.Reset(d)
 	}
 }
@@ -202,6 +207,7 @@ func (g *gate) tick() {
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.due = time.Time{}
 	g.limit(now)
 	g.queue.tick(now)
 	g.arm(now)

@@ -255,3 +255,39 @@ func TestFloodInBubble(t *testing.T) {
 		}
 	})
 }
+
+// Who has waited for as long as one may is told so, however much comes and goes
+// meanwhile.
+func TestPatienceEndsWhileTheAppIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gateAt(1)
+		g.queue.patience = 2 * time.Second
+		first := waiter(ban.Normal, 0)
+		if !g.acquire(first) {
+			t.Fatal("no slot")
+		}
+		go func() { // always one with the app, and another that is newer
+			held := first
+			for n := range 500 {
+				next := waiter(ban.High, n%200)
+				got := make(chan bool)
+				go func() { got <- g.acquire(next) }()
+				time.Sleep(20 * time.Millisecond)
+				g.release(&held.slot)
+				<-got
+				held = next
+			}
+			g.release(&held.slot)
+		}()
+		time.Sleep(time.Second)
+		start := time.Now()
+		old := waiter(ban.Normal, 250)
+		old.handler = &Handler{Config: Config{Metrics: metrics.New("test")}, gate: g}
+		old.writer = &reusedWriter{header: http.Header{}}
+		ok := g.acquire(old)
+		if waited := time.Since(start); ok || waited > 3*time.Second {
+			t.Errorf("served %v after %v, want refused after 2 s", ok, waited)
+		}
+		time.Sleep(time.Minute)
+	})
+}

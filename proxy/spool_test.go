@@ -1,14 +1,21 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"github.com/flask2ban/flask2ban/ban"
 )
 
 // TestSpool: what comes out is what went in, whatever bound bites, and nothing
@@ -87,5 +94,26 @@ func TestSpoolWithoutDisk(t *testing.T) {
 	defer done()
 	if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, want) || told != 1 {
 		t.Errorf("%d bytes, %v, told %d times", len(got), err, told)
+	}
+}
+
+// A request in chunks ends its connection also where its body was held.
+func TestChunksCloseWhereBodiesAreHeld(t *testing.T) {
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }, func(c *Config, _ *ban.Config) {
+		c.SpoolDir = t.TempDir() + "/bodies"
+	})
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.front.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(c, "POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !res.Close {
+		t.Errorf("%d: the connection stays open", res.StatusCode)
 	}
 }
