@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// startFlask2ban starts it twice: as a sidecar in front of the static
-// upstream, and with the Flask app as its child, where all of it is on.
+// startFlask2ban starts it three times: as a sidecar in front of the static
+// upstream, without and with TLS and HTTP/2, and with the Flask app as its
+// child, where all of it is on.
 func startFlask2ban(ctx context.Context, s *site, o options) (*peer, error) {
 	binary, err := s.flask2ban(ctx, o)
 	if err != nil {
@@ -27,11 +28,19 @@ func startFlask2ban(ctx context.Context, s *site, o options) (*peer, error) {
 	if side.refusesAtAccept() {
 		p.fronts[atAccept] = side.entrance(binary)
 	}
+	secure, err := s.startDaemon(ctx, binary, "secure")
+	if err != nil {
+		return nil, err
+	}
+	e := secure.entrance(binary)
+	p.fronts[overH2C] = e
+	e.addr = secure.tls
+	p.fronts[overTLS] = e
 	whole, err := s.startDaemon(ctx, binary, "flask")
 	if err != nil {
 		return nil, err
 	}
-	e := whole.entrance(binary)
+	e = whole.entrance(binary)
 	e.judge = true
 	p.fronts[toFlask] = e
 	return p, nil
@@ -67,6 +76,7 @@ func builtVersion(ctx context.Context, binary string) string {
 type daemon struct {
 	*process
 	addr string
+	tls  string // where it speaks HTTPS, if it does
 }
 
 // startDaemon starts flask2ban as a line of conf/flask2ban.txt says, with the
@@ -80,6 +90,9 @@ func (s *site) startDaemon(ctx context.Context, binary, kind string) (*daemon, e
 	v.State = filepath.Join(s.dir, "state-"+kind)
 	var err error
 	if v.Listen, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	if v.TLS, err = freeAddr(); err != nil {
 		return nil, err
 	}
 	lines, err := s.commandLines(v)
@@ -98,7 +111,7 @@ func (s *site) startDaemon(ctx context.Context, binary, kind string) (*daemon, e
 	if err := awaitHTTP(ctx, p, v.Listen); err != nil {
 		return nil, err
 	}
-	d := &daemon{process: p, addr: v.Listen}
+	d := &daemon{process: p, addr: v.Listen, tls: v.TLS}
 	if kind != "static" {
 		return d, nil
 	}
@@ -171,24 +184,30 @@ func (d *daemon) refusesAtAccept() bool {
 	return err != nil
 }
 
-// makeSuspects sends three unknown paths from each source, so that further ones
-// are answered without the app. It fails where they are not.
-func makeSuspects(ctx context.Context, e entrance) error {
-	if !e.judge {
-		return nil
+// makeSuspects sends three unknown paths from each of the sources, so that
+// further ones are answered without the app. It fails where they are not.
+func makeSuspects(from sources) func(context.Context, entrance) error {
+	return func(ctx context.Context, e entrance) error {
+		if !e.judge {
+			return nil
+		}
+		return from.offend(ctx, e)
 	}
+}
+
+func (s sources) offend(ctx context.Context, e entrance) error {
 	var paths []string
 	for _, name := range []string{"one", "two", "three"} {
 		paths = append(paths, request("GET", "/unknown/"+name, "User-Agent: bench"))
 	}
 	l := load{
-		addr: e.addr, sources: suspects, perSource: len(paths), workers: concurrency,
+		addr: e.addr, sources: s, perSource: len(paths), workers: concurrency,
 		requests: paths, limit: suspectTime,
 	}
-	if got, err := l.run(ctx); err != nil || got.answers[http.StatusNotFound] < suspects.n*len(paths)*9/10 {
+	if got, err := l.run(ctx); err != nil || got.answers[http.StatusNotFound] < s.n*len(paths)*9/10 {
 		return fmt.Errorf("making suspects: %v, answers %v", err, got.answers)
 	}
-	_, body, err := get(e.addr, suspects.at(0), "/unknown/one")
+	_, body, err := get(e.addr, s.at(0), "/unknown/one")
 	if err == nil && !strings.Contains(body, "There is nothing at this address.") {
 		err = errors.New("a suspect's unknown path was not answered by flask2ban: " + body)
 	}

@@ -135,6 +135,7 @@ var goals = []struct {
 	{"refuse-close", "nginx", 2},
 	{"accept", "HAProxy", 1.2},
 	{"probe", "nginx", 1. / 20},
+	{"probe-close", "nginx", 1. / 20},
 }
 
 // targets compares flask2ban with its goals.

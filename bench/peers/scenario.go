@@ -47,13 +47,14 @@ var scenarios = []scenario{
 		drive: ownLoad(func(trip) load {
 			return load{sources: sources{one: rejectedSource, n: 1}}
 		}, refusedAnswer)},
-	{name: "probe", title: "404 for a suspect's unknown path", front: toFlask, withApp: true,
-		about:   "4,000 clients that asked for three unknown paths before ask for two of them 4 times more. CPU of proxy and app: flask2ban answers itself, the others ask Flask.",
-		prepare: makeSuspects,
-		drive: ownLoad(func(trip) load {
-			return load{sources: suspects, once: true, perSource: 4, requests: []string{
-				request("GET", "/unknown/one", "User-Agent: bench"), request("GET", "/unknown/two", "User-Agent: bench")}}
-		}, http.StatusNotFound)},
+	{name: "probe", title: "404 for a suspect's unknown path, kept connections", front: toFlask, withApp: true,
+		about:   "4,000 clients that asked for three unknown paths before ask for two of them 4 times more, each over one connection (a suspect that goes on is throttled to one unknown path a second). CPU of proxy and app: flask2ban answers itself, the others ask Flask.",
+		prepare: makeSuspects(suspects),
+		drive:   ownLoad(probing(suspects), http.StatusNotFound)},
+	{name: "probe-close", title: "404 for a suspect's unknown path, one connection a request", front: toFlask, withApp: true,
+		about:   "The same, each request on a new connection.",
+		prepare: makeSuspects(moreSuspects),
+		drive:   ownLoad(probing(moreSuspects, "Connection: close"), http.StatusNotFound)},
 	{name: "scan", title: "A scan: 20 unknown paths from each new client", front: toFlask, withApp: true,
 		about: "Every client is new and asks for 20 different unknown paths, whatever it gets. CPU of proxy and app, all that flask2ban does included: forwarding the first ones, judging, saving the ban.",
 		drive: ownLoad(func(t trip) load {
@@ -83,8 +84,16 @@ var (
 	uploadBody          = bytes.Repeat([]byte("x"), bodySize)
 	scanRequests        = makeScan(20)
 
-	suspects = sources{net: 20, n: 4000}
+	suspects     = sources{net: 20, n: 4000}
+	moreSuspects = sources{net: 40, n: 4000}
 )
+
+// probing is each suspect's four requests for unknown paths.
+func probing(from sources, headers ...string) func(trip) load {
+	headers = append([]string{"User-Agent: bench"}, headers...)
+	paths := []string{request("GET", "/unknown/one", headers...), request("GET", "/unknown/two", headers...)}
+	return func(trip) load { return load{sources: from, once: true, perSource: 4, requests: paths} }
+}
 
 // suspectTime bounds how long the making of suspects may take.
 const suspectTime = 2 * time.Minute

@@ -52,7 +52,7 @@ func TestPublishedConfigurationsFill(t *testing.T) {
 	}
 	s := &site{conf: "../conf"}
 	lines, err := s.commandLines(v)
-	if err != nil || len(lines["static"]) != 1 || len(lines["flask"]) != 1 || len(lines["ban"]) != 2 {
+	if err != nil || len(lines["static"]) != 1 || len(lines["flask"]) != 1 || len(lines["secure"]) != 1 || len(lines["ban"]) != 2 {
 		t.Fatalf("%v, %v", lines, err)
 	}
 	if got := strings.Join(lines["flask"][0], " "); !strings.Contains(got, "-- gunicorn -w 2 -k gthread") {
