@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // startFlask2ban starts it three times: as a sidecar in front of the static
@@ -206,6 +207,12 @@ func (s sources) offend(ctx context.Context, e entrance) error {
 	}
 	if got, err := l.run(ctx); err != nil || got.answers[http.StatusNotFound] < s.n*len(paths)*9/10 {
 		return fmt.Errorf("making suspects: %v, answers %v", err, got.answers)
+	}
+	// Their throttle's burst is to be full again.
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(suspectRest):
 	}
 	_, body, err := get(e.addr, s.at(0), "/unknown/one")
 	if err == nil && !strings.Contains(body, "There is nothing at this address.") {

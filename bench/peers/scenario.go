@@ -95,8 +95,12 @@ func probing(from sources, headers ...string) func(trip) load {
 	return func(trip) load { return load{sources: from, once: true, perSource: 4, requests: paths} }
 }
 
-// suspectTime bounds how long the making of suspects may take.
-const suspectTime = 2 * time.Minute
+// suspectTime bounds how long the making of suspects may take; suspectRest is
+// what their throttle takes to fill (ban.Config.SuspectUnknown).
+const (
+	suspectTime = 2 * time.Minute
+	suspectRest = 5 * time.Second
+)
 
 func makeScan(n int) []string {
 	list := make([]string, n)
