@@ -38,11 +38,12 @@ func ports(addrs []net.Addr) []uint16 {
 }
 
 // kernelBans are the bans that the packet filter may enforce: it knows
-// addresses only, so that those of rules about some routes are not for it, and
-// neither are networks in which somebody must never be banned.
+// addresses only, so that those of rules about some requests are not for it, and
+// neither are networks in which somebody must never be banned. What a person has
+// switched or exempted at run time holds here as in HTTP.
 func (s *service) kernelBans(now time.Time) []kernel.Ban {
 	s.mu.Lock()
-	c := s.current
+	c := s.overridden(s.current)
 	s.mu.Unlock()
 	if c.Observe {
 		return nil
@@ -56,7 +57,7 @@ func kernelBans(bans []ban.Ban, c *config.Config, clients *clientip.Resolver, to
 	var picked []kernel.Ban
 	for _, b := range bans {
 		standing, _ := clients.PrefixStanding(b.Client)
-		if b.Observed || standing != clientip.Bannable || aboutRoutes(c.Rules, b.Rule) || mayHoldIgnored(c, b.Client) {
+		if b.Observed || standing != clientip.Bannable || aboutSome(c.Rules, b.Rule) || mayHoldIgnored(c, b.Client) {
 			continue
 		}
 		picked = append(picked, kernel.Ban{Prefix: b.Client, Until: b.Until, Told: told(b)})
@@ -89,6 +90,8 @@ func oneClient(c *config.Config, network netip.Prefix) bool {
 	return network.Bits() >= c.IPv6Prefix
 }
 
-func aboutRoutes(rules []config.Rule, name string) bool {
-	return slices.ContainsFunc(rules, func(r config.Rule) bool { return r.Name == name && len(r.Match.Routes) > 0 })
+// aboutSome says whether the rule is about some of a client's requests only: what
+// it bans for is not refused at accept either.
+func aboutSome(rules []config.Rule, name string) bool {
+	return slices.ContainsFunc(rules, func(r config.Rule) bool { return r.Name == name && len(r.Match.Routes)+len(r.Match.Methods) > 0 })
 }

@@ -223,15 +223,49 @@ func TestKernelBans(t *testing.T) {
 			t.Errorf("%s was told of nothing yet", b.Prefix)
 		}
 	}
-	if want := "203.0.113.1/32 203.0.113.3/32 203.0.114.0/24 2001:db8::/64"; strings.Join(got, " ") != want {
+	if want := "203.0.113.1/32 203.0.114.0/24 2001:db8::/64"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
 	c.Rules[0].Match.Peers[0] = config.Peer{Host: ".example.org"} // anybody's, in a network
-	if got := s.kernelBans(now); len(got) != 3 {
+	if got := s.kernelBans(now); len(got) != 2 {
 		t.Errorf("with names that are ignored: %v", got)
 	}
 	c.Observe = true
 	if got := s.kernelBans(now); len(got) != 0 {
 		t.Errorf("in observe mode: %v", got)
+	}
+}
+
+// TestKernelBansFollowAPerson: what was switched or exempted while the daemon
+// runs holds in the packet filter, too.
+func TestKernelBansFollowAPerson(t *testing.T) {
+	s, _, _ := lateNames(t, config.Default())
+	s.dir = t.TempDir()
+	for _, client := range []string{"203.0.113.1/32", "203.0.114.0/24"} {
+		if err := s.engine.Add(time.Now(), ban.Ban{Client: netip.MustParsePrefix(client)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dropped := func() string {
+		var got []string
+		for _, b := range s.kernelBans(time.Now()) {
+			got = append(got, b.Prefix.String())
+		}
+		return strings.Join(got, " ")
+	}
+	if got, want := dropped(), "203.0.113.1/32 203.0.114.0/24"; got != want {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	if err := s.Ignore(netip.MustParsePrefix("203.0.114.9/32"), false); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := dropped(), "203.0.113.1/32"; got != want {
+		t.Errorf("with one of the network ignored: got %q, want %q", got, want)
+	}
+	if err := s.SetMode("", "observe"); err != nil {
+		t.Fatal(err)
+	}
+	if got := dropped(); got != "" {
+		t.Errorf("switched to observe: %q is dropped", got)
 	}
 }

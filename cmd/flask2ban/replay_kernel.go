@@ -59,6 +59,9 @@ func (c *cli) newGuard(ctx context.Context, cfg *config.Config, clients *clienti
 	if names := namesIn(cfg); len(names) > 0 {
 		return nil, cmdline.Usagef("--kernel: host names can't be told from a log: write %s as addresses", strings.Join(names, ", "))
 	}
+	if cfg.Observe {
+		return nil, cmdline.Usagef("--kernel drops clients, and the configuration says observe: take that out, or leave --kernel")
+	}
 	var err error
 	if g.dir = cfg.State; g.dir == "" {
 		if g.dir, err = state.Dir("flask2ban", cmp.Or(cfg.App, "replay"), c.root, c.getenv); err != nil {
