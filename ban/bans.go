@@ -96,8 +96,9 @@ func (n *networkBan) snapshot() Ban {
 	return b
 }
 
-// find returns the narrowest ban in force around a client.
-func (n *networks) find(k key, now time.Time) *networkBan {
+// find returns the narrowest ban in force around a client. One that was made while
+// nobody was to be refused stands before no other once somebody is.
+func (n *networks) find(k key, now time.Time, observing bool) *networkBan {
 	if n.count.Load() == 0 {
 		return nil
 	}
@@ -107,7 +108,7 @@ func (n *networks) find(k key, now time.Time) *networkBan {
 		if width > k.bits || k.is4() && width < mapped4 {
 			continue
 		}
-		if b := n.bans[k.truncate(int(width))]; b != nil && now.Before(b.ban.Until) {
+		if b := n.bans[k.truncate(int(width))]; b != nil && now.Before(b.ban.Until) && (observing || !b.ban.Observed) {
 			return b
 		}
 	}

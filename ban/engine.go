@@ -87,7 +87,7 @@ func (e *Engine) Admit(now time.Time, r Request) Decision {
 // judge decides by what is held against the client, whatever rules say.
 func (e *Engine) judge(now time.Time, p *policy, r Request) Decision {
 	k := keyOf(r.Client)
-	if n := e.networks.find(k, now); n != nil && p.Standing(r.Client.Addr()) == Bannable {
+	if n := e.networks.find(k, now, p.Observe); n != nil && p.Standing(r.Client.Addr()) == Bannable {
 		return p.refuse(now, &n.ban, int(n.refusals.Add(1)))
 	}
 	s, hash := e.shard(k)

@@ -187,7 +187,7 @@ func (e *Engine) Banned(now time.Time, a netip.Addr) (Ban, bool) {
 	}
 	p := e.policy.Load()
 	k := p.client(keyOf(netip.PrefixFrom(a, a.BitLen())))
-	b, ok := e.inForce(now, k)
+	b, ok := e.inForce(now, p, k)
 	if !ok || b.Observed || p.Observe || p.Standing(a) != Bannable {
 		return Ban{}, false
 	}
@@ -195,8 +195,8 @@ func (e *Engine) Banned(now time.Time, a netip.Addr) (Ban, bool) {
 }
 
 // inForce returns the ban of a client, its own or a network's.
-func (e *Engine) inForce(now time.Time, k key) (Ban, bool) {
-	if n := e.networks.find(k, now); n != nil {
+func (e *Engine) inForce(now time.Time, p *policy, k key) (Ban, bool) {
+	if n := e.networks.find(k, now, p.Observe); n != nil {
 		return n.snapshot(), true
 	}
 	s, hash := e.shard(k)

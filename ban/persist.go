@@ -112,7 +112,7 @@ func (e *Engine) restore(p *policy, r Record) {
 		return
 	}
 	if r.Ban != nil && p.hasSiblings(k, r.Ban) {
-		e.families.note(r.Ban.Since, k, r.Ban.Until)
+		e.families.note(r.Ban.Since, k, r.Ban)
 	}
 	e.states.restore(r.Last, p.rules, k, r.Counts, r.Others.Counts)
 	if r.Ban == nil && r.uncharged() && r.Others.uncharged() {

@@ -59,7 +59,7 @@ func orAddr(a netip.Addr, p netip.Prefix) netip.Addr {
 // wouldRefuse says whether a ban or a rule's block stands against a client
 // whose name is pending: it is served until that is known.
 func (e *Engine) wouldRefuse(now time.Time, p *policy, v *visit) bool {
-	if _, banned := e.inForce(now, v.key); banned {
+	if _, banned := e.inForce(now, p, v.key); banned {
 		return true
 	}
 	blocked := false

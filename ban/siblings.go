@@ -52,53 +52,73 @@ type family struct {
 
 // sibling is a banned client, or the /64 around it.
 type sibling struct {
-	key   key
-	until time.Time
+	key      key
+	until    time.Time
+	observed bool // it refuses nobody, unless nobody is to be refused
 }
 
 func familyKey(k key) key { return k.truncate(widenings[0].bits) }
 
-// note remembers a client's ban.
-func (f *families) note(now time.Time, k key, until time.Time) {
+// note remembers a client's ban, if there is room.
+func (f *families) note(now time.Time, k key, b *Ban) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k = k.truncate(min(int(k.bits), siblingBits))
-	fam := f.get(now, familyKey(k))
+	fam := f.get(now, familyKey(k), false)
+	if fam == nil {
+		return
+	}
 	fam.banned = slices.DeleteFunc(fam.banned, func(s sibling) bool { return s.key == k || !now.Before(s.until) })
 	if len(fam.banned) >= maxSiblings {
 		fam.banned = slices.Delete(fam.banned, 0, 1)
 	}
-	fam.banned = append(fam.banned, sibling{k, until})
+	fam.banned = append(fam.banned, sibling{k, b.Until, b.Observed})
 }
 
-// get returns the family, made where there is none; a full map loses another.
-func (f *families) get(now time.Time, k key) *family {
+// get returns the family, made where there is none; a full map loses another, or
+// get returns nil: only a person's word takes the place of another's.
+func (f *families) get(now time.Time, k key, word bool) *family {
 	fam := f.of[k]
 	if fam != nil {
 		return fam
 	}
-	if len(f.of) >= maxFamilies {
-		f.evict(now)
+	if len(f.of) >= maxFamilies && !f.evict(now, word) {
+		return nil
 	}
 	fam = &family{}
 	f.of[k] = fam
 	return fam
 }
 
-// evict forgets the smallest of a few families: maps are gone through from
-// somewhere at random.
-func (f *families) evict(now time.Time) {
-	var smallest key
+// evict forgets the smallest of a few families that are not spared, or with spared
+// the one that is so for the shortest time: maps are gone through from somewhere
+// at random.
+func (f *families) evict(now time.Time, spared bool) bool {
+	var smallest, soonest key
+	var ends time.Time
 	least, seen := maxSiblings+1, 0
 	for k, fam := range f.of {
-		if n := len(fam.banned); n < least && !now.Before(fam.spared) {
+		switch n := len(fam.banned); {
+		case now.Before(fam.spared):
+			if ends.IsZero() || fam.spared.Before(ends) {
+				soonest, ends = k, fam.spared
+			}
+		case n < least:
 			smallest, least = k, n
 		}
 		if seen++; seen == sample {
 			break
 		}
 	}
-	delete(f.of, smallest)
+	switch {
+	case least <= maxSiblings:
+		delete(f.of, smallest)
+	case spared:
+		delete(f.of, soonest)
+	default:
+		return false
+	}
+	return true
 }
 
 // forget is for a client whose ban was ended.
@@ -111,14 +131,17 @@ func (f *families) forget(k key) {
 	}
 }
 
-// spare keeps the ranges in and around k from being banned until then.
+// spare keeps the ranges in and around k from being banned until then. What its
+// clients did led to the ban that is over, and to no other.
 func (f *families) spare(now time.Time, k key, until time.Time) {
 	if k.is4() || int(k.bits) < widenings[0].bits {
 		return // what bans don't grow to
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.get(now, familyKey(k)).spared = until
+	fam := f.get(now, familyKey(k), true)
+	fam.spared = until
+	fam.banned = slices.DeleteFunc(fam.banned, func(s sibling) bool { return s.key.truncate(int(k.bits)) == k })
 }
 
 // spared says until when a range is not to be banned.
@@ -132,8 +155,8 @@ func (f *families) spared(k key) time.Time {
 }
 
 // within returns how many siblings of a range are banned at now, and until when
-// the last of them is.
-func (f *families) within(now time.Time, r key) (n int, until time.Time) {
+// the last of them is. Those that are not refused count while nobody is.
+func (f *families) within(now time.Time, r key, observing bool) (n int, until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fam := f.of[familyKey(r)]
@@ -141,7 +164,7 @@ func (f *families) within(now time.Time, r key) (n int, until time.Time) {
 		return 0, time.Time{}
 	}
 	for _, s := range fam.banned {
-		if now.Before(s.until) && s.key.truncate(int(r.bits)) == r {
+		if now.Before(s.until) && (observing || !s.observed) && s.key.truncate(int(r.bits)) == r {
 			n++
 			until = later(until, s.until)
 		}
@@ -185,18 +208,18 @@ func (e *Engine) widen(now time.Time, p *policy, b *Ban) {
 	if !p.hasSiblings(k, b) {
 		return
 	}
-	e.families.note(now, k, b.Until)
+	e.families.note(now, k, b)
 	searching := false
 	for _, w := range widenings {
 		if w.bits < p.IPv6Widest || w.bits >= p.IPv6Bits {
 			continue
 		}
 		r := k.truncate(w.bits)
-		n, until := e.families.within(now, r)
+		n, until := e.families.within(now, r, p.Observe)
 		if n < w.siblings {
 			continue
 		}
-		if e.networks.find(r, now) != nil || !searching && !e.families.maySearch(now) {
+		if e.networks.find(r, now, p.Observe) != nil || !searching && !e.families.maySearch(now) {
 			return
 		}
 		searching = true

@@ -158,7 +158,9 @@ func TestWideningIsUndoneByUnban(t *testing.T) {
 		t.Error("the range was banned again at once")
 	}
 	p.now = p.now.Add(DefaultFindTime)
-	p.scans(host(1, 10))
+	for i := range 7 { // with the one above as many as make a range
+		p.scans(host(1, 10+i))
+	}
 	if !p.refused64(host(1, 100)) {
 		t.Error("the grace of the range does not end")
 	}
@@ -274,5 +276,83 @@ func TestFamiliesAreBounded(t *testing.T) {
 	p.Expire(p.now.Add(2 * DefaultBanTimeMax))
 	if got := len(p.families.of); got != 0 {
 		t.Errorf("%d families are left", got)
+	}
+}
+
+// TestObservedBansAreNoSiblings: what was banned while nobody was to be refused
+// doesn't add up to a range that is.
+func TestObservedBansAreNoSiblings(t *testing.T) {
+	p := newPlay(t, Config{BanTime: time.Hour, Observe: true})
+	p.family(1, 7)
+	if err := p.Configure(Config{BanTime: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	p.scans(host(1, 7))
+	if p.refused64(host(1, 100)) {
+		t.Fatal("the range is refused for seven clients that are not")
+	}
+	for i := range 7 {
+		p.scans(host(1, 10+i))
+	}
+	if !p.refused64(host(1, 100)) {
+		t.Error("eight clients that are refused make no range")
+	}
+}
+
+// TestEndedRangeBeginsAnew: who was the reason for a range's ban is not one for
+// the next: a person has ended it.
+func TestEndedRangeBeginsAnew(t *testing.T) {
+	p := newPlay(t, Config{BanTime: 24 * time.Hour, FindTime: time.Hour})
+	p.family(1, 8)
+	if _, ok := p.Remove(p.now, netip.MustParsePrefix("2001:db8:1:100::/56")); !ok {
+		t.Fatal("there was no ban of the range")
+	}
+	p.now = p.now.Add(2 * time.Hour)
+	p.scans(host(1, 9))
+	if p.refused64(host(1, 100)) {
+		t.Error("one more banned client bans the range again")
+	}
+}
+
+// TestSparedFamiliesAreBounded, even where a person has spared as many as there can be:
+// these are kept.
+func TestSparedFamiliesAreBounded(t *testing.T) {
+	f := families{of: map[key]*family{}}
+	now := time.Now()
+	range48 := func(n int) key {
+		return keyOf(netip.MustParsePrefix(fmt.Sprintf("2001:%x:%x::/48", n>>16, n&0xffff)))
+	}
+	for n := range maxFamilies {
+		f.spare(now, range48(n), now.Add(time.Hour))
+	}
+	for n := range 100 {
+		f.note(now, range48(maxFamilies+n), &Ban{Until: now.Add(time.Hour)})
+	}
+	if got := len(f.of); got != maxFamilies {
+		t.Errorf("%d families, want %d", got, maxFamilies)
+	}
+	if until := f.spared(range48(0)); !now.Before(until) {
+		t.Error("what a person spared made room for a ban")
+	}
+	f.spare(now, range48(2*maxFamilies), now.Add(2*time.Hour))
+	if got := len(f.of); got != maxFamilies || f.spared(range48(2*maxFamilies)).IsZero() {
+		t.Errorf("%d families; the last that was spared is until %v", got, f.spared(range48(2*maxFamilies)))
+	}
+}
+
+// TestObservedRangeShieldsNobody: a range banned while nobody was to be refused
+// doesn't stand before the bans of clients in it.
+func TestObservedRangeShieldsNobody(t *testing.T) {
+	p := newPlay(t, Config{BanTime: time.Hour, Observe: true})
+	p.family(1, 8)
+	if b, ok := p.inForce(p.now, p.policy.Load(), keyOf(host(1, 100))); !ok || !b.Observed {
+		t.Fatalf("no observed ban of the range: %+v", b)
+	}
+	if err := p.Configure(Config{BanTime: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	p.scans(host(1, 20))
+	if !p.refused64(host(1, 20)) || p.refused64(host(1, 100)) {
+		t.Errorf("the offender refused: %v, its neighbour: %v; want true, false", p.refused64(host(1, 20)), p.refused64(host(1, 100)))
 	}
 }

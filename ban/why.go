@@ -81,7 +81,7 @@ func (e *Engine) Why(now time.Time, client netip.Prefix) Explanation {
 		}
 	}
 	s.mu.Unlock()
-	if n := e.networks.find(k, now); n != nil {
+	if n := e.networks.find(k, now, p.Observe); n != nil {
 		ban := n.snapshot()
 		x.Ban, x.Expires = &ban, later(x.Expires, ban.Until)
 	}
