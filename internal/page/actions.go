@@ -49,7 +49,7 @@ func (p *Page) answer(w http.ResponseWriter, r *http.Request, s *session, code i
 // other.
 func back(r *http.Request) string {
 	to := r.PostFormValue("back")
-	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\t\r\n") {
 		return "/"
 	}
 	return to

@@ -63,7 +63,8 @@ func (l *live) next() <-chan struct{} {
 	return l.wake
 }
 
-// stream sends a view's sections as they change, until the browser leaves.
+// stream sends a view's sections as they change, until the browser leaves or its
+// session ends.
 func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 	fill := p.filler(r)
 	if fill == nil {
@@ -99,7 +100,7 @@ func (s *stream) run() {
 	defer tick.Stop()
 	for ending := s.page.config.Ending(s.request); ; {
 		changed := s.page.live.next()
-		if s.update() != nil {
+		if !s.page.mayRead(s.request) || s.update() != nil {
 			return
 		}
 		select {

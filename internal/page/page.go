@@ -159,7 +159,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Page) reader(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case p.config.MayRead(r) || p.sessions.of(r) != nil:
+		case p.mayRead(r):
 			next(w, r)
 		case r.Header.Get("Accept") == "text/event-stream":
 			http.Error(w, "sign in first", http.StatusUnauthorized)
@@ -168,6 +168,9 @@ func (p *Page) reader(next http.HandlerFunc) http.HandlerFunc {
 		}
 	}
 }
+
+// mayRead says whether a request may see the page.
+func (p *Page) mayRead(r *http.Request) bool { return p.config.MayRead(r) || p.sessions.of(r) != nil }
 
 // now is the clock of all that is shown.
 func (p *Page) now() time.Time { return p.config.Overview.Now() }

@@ -208,6 +208,7 @@ func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.sessions.end(r)
+	p.live.changed() // its open pages end
 	setCookie(w, r, "")
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -196,7 +196,7 @@ func TestActionsWithoutScript(t *testing.T) {
 	if body := b.get("/bans").body; strings.Contains(body, "192.0.2.1 is unbanned.") {
 		t.Error("it says so twice")
 	}
-	for _, back := range []string{"http://evil.example/", "//evil.example", "/\\evil.example", "", "x\r\ny"} {
+	for _, back := range []string{"http://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "", "x\r\ny"} {
 		got := b.do("POST", "/actions/unban", url.Values{"csrf": {form}, "client": {"192.0.2.1"}, "back": {back}})
 		if got.header.Get("Location") != "/" {
 			t.Errorf("back to %q: %s", back, got.header.Get("Location"))
@@ -309,5 +309,35 @@ func TestStreamsAreBounded(t *testing.T) {
 			t.Fatal(fmt.Errorf("closed pages still count: %s", resp.Status))
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestStreamEndsWithItsSession: a page that stays open after the sign-out, or
+// beyond the session's time, shows nothing more.
+func TestStreamEndsWithItsSession(t *testing.T) {
+	for name, end := range map[string]func(*site, *browser, string){
+		"signed out": func(s *site, b *browser, form string) { b.do("POST", "/signout", url.Values{"csrf": {form}}) },
+		"over":       func(s *site, b *browser, form string) { s.later(12 * time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.readers = false
+			b := s.browser()
+			form := b.signIn()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			next := b.listen(ctx, "/live/rules")
+			next()
+			end(s, b, form)
+			for name, data := next(); name != ""; name, data = next() {
+				if strings.Contains(data, "read only") {
+					t.Fatal("it goes on for nobody")
+				}
+			}
+			if ctx.Err() != nil {
+				t.Error("it goes on")
+			}
+		})
 	}
 }
