@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/flask2ban/flask2ban/internal/metrics"
 )
 
 // onceLog warns once for each key, for at most maxOnce keys.
@@ -94,7 +96,7 @@ func appendCombined(b []byte, x *exchange) []byte {
 }
 
 // appendField escapes as Apache does (mod_log_config: \" \\ and \xhh), so
-// that no client can forge a line or move a terminal's cursor.
+// that no client can forge a line, move a terminal's cursor or turn text around.
 func appendField(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	if len(s) > maxField {
@@ -109,7 +111,7 @@ func appendField(b []byte, s string) []byte {
 			b = append(b, c)
 		default:
 			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError || r < 0xa0 {
+			if r == utf8.RuneError || !strconv.IsPrint(r) {
 				b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
 				break
 			}
@@ -128,5 +130,9 @@ func (h *Handler) count(x *exchange, elapsed time.Duration) {
 	if status == 0 {
 		status = statusClientClosed
 	}
-	h.Metrics.Request(x.label(), x.request.Method, status, elapsed, elapsed-x.upstream-x.queued-x.decision.Wait)
+	route := x.label()
+	if x.decision.Refused() {
+		route = metrics.NoRoute // it says nothing of how the route does
+	}
+	h.Metrics.Request(route, x.request.Method, status, elapsed, elapsed-x.upstream-x.queued-x.decision.Wait)
 }

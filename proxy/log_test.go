@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -11,13 +12,14 @@ import (
 	"time"
 
 	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/metrics"
 )
 
 func TestAccessLogCannotBeForged(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RequestURI = "/a\"b\\c\x1b[2Jé"
-	r.Header["User-Agent"] = []string{"evil\n127.0.0.1 - - forged\u009b\xff"}
+	r.Header["User-Agent"] = []string{"evil\n127.0.0.1 - - forged\u009b\xff\u202egpj"}
 	x := &exchange{
 		request: r, status: 404, bytes: 12,
 		start:    time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
@@ -25,7 +27,7 @@ func TestAccessLogCannotBeForged(t *testing.T) {
 	}
 	var out bytes.Buffer
 	NewAccessLog(&out, slog.New(slog.DiscardHandler)).write(x)
-	want := `192.0.2.1 - - [22/Nov/2026:10:00:00 +0000] "GET /a\"b\\c\x1b[2Jé HTTP/1.1" 404 12 "-" "evil\x0a127.0.0.1 - - forged\xc2\x9b\xff"` + "\n"
+	want := `192.0.2.1 - - [22/Nov/2026:10:00:00 +0000] "GET /a\"b\\c\x1b[2Jé HTTP/1.1" 404 12 "-" "evil\x0a127.0.0.1 - - forged\xc2\x9b\xff\xe2\x80\xaegpj"` + "\n"
 	if got := out.String(); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -73,5 +75,26 @@ func TestWarnOnce(t *testing.T) {
 	}
 	if got := strings.Count(told.String(), "\n"); got != 2 {
 		t.Errorf("%d lines, want 2: %s", got, told.String())
+	}
+}
+
+// TestRefusalsAreNoRequestsOfRoutes: what banned clients ask for and don't get
+// says nothing of how fast and sound a route is.
+func TestRefusalsAreNoRequestsOfRoutes(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	g.do("192.0.2.2", "GET", "/")
+	g.do("192.0.2.1", "GET", "/.env")
+	for range 5 {
+		if w := g.do("192.0.2.1", "GET", "/"); w.Code != http.StatusForbidden {
+			t.Fatalf("got %d", w.Code)
+		}
+	}
+	all := g.handler.Metrics.Totals().Routes
+	if r := all["/"]; r.Requests != 1 || r.ClientErrors != 0 || r.Latency.Count() != 1 {
+		t.Errorf("of the route: %+v, want the one request that was served", r)
+	}
+	if r := all[metrics.NoRoute]; r.Requests != 6 {
+		t.Errorf("of none: %+v, want 6 requests", r)
 	}
 }
