@@ -28,10 +28,8 @@ func (a *App) Slots() int {
 	if len(places) != 1 {
 		return 0
 	}
-	if i := places[0].current.Load(); i != nil {
-		if b := i.binding.Load(); b != nil && threaded[b.server] {
-			return Learn
-		}
+	if b := places[0].binding.Load(); b != nil && threaded[b.server] {
+		return Learn
 	}
 	return 0
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"syscall"
 	"testing"
 	"time"
 )
@@ -25,4 +26,24 @@ func TestNoInstanceHasNoCapacity(t *testing.T) {
 	if _, ok := a.Work().Used(); ok {
 		t.Error("processor time of no process")
 	}
+}
+
+// While the app starts again, what it could do before holds: else all that
+// waits would be let go at once, in no order.
+func TestCapacityOutlivesAnInstance(t *testing.T) {
+	dir := write(t, map[string]string{"app.py": hello})
+	r := start(t, Config{Command: []string{"/usr/bin/gunicorn", "-w", "2", "--threads", "2", "app:app"}, Dir: dir})
+	if got := r.Slots(); got != 4 {
+		t.Fatalf("%d slots, want 4", got)
+	}
+	pid := r.State().PID
+	syscall.Kill(pid, syscall.SIGKILL)
+	eventually(t, "another serves", func() bool {
+		if got := r.Slots(); got != 4 {
+			t.Errorf("%d slots meanwhile, want 4", got)
+			return true
+		}
+		s := r.State()
+		return s.Name == Ready && s.PID != pid
+	})
 }

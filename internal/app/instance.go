@@ -242,6 +242,7 @@ func (i *instance) hooked(_ int, board bool) {
 
 func (i *instance) bound(b binding) {
 	i.binding.Store(&b)
+	i.place.binding.Store(&b)
 	i.wasBound.Store(true)
 	i.app.tls.Store(b.tls)
 	i.app.history.set(i.place, func(s *State) { s.Launcher = "hook" })

@@ -56,15 +56,13 @@ func (i *instance) replacesWorkers() bool {
 }
 
 // Concurrency is how many requests the running instances work on at one time;
-// 0 means that it isn't bounded, or not known.
+// 0 means that it isn't bounded, or not known. Where an instance starts again,
+// it is what the one before said: the requests that wait meanwhile must not all
+// be let go at once.
 func (a *App) Concurrency() int {
 	n := 0
 	for _, p := range a.history.accepting() {
-		i := p.current.Load()
-		if i == nil {
-			continue
-		}
-		b := i.binding.Load()
+		b := p.binding.Load()
 		if b == nil || b.threads == 0 {
 			return 0
 		}

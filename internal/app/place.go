@@ -20,6 +20,7 @@ type place struct {
 	app     *App
 	socket  *socket
 	current atomic.Pointer[instance] // nil between instances
+	binding atomic.Pointer[binding]  // of current, or of the last one; nil before the first
 	// launching says that there may be processes before there is a current.
 	launching atomic.Bool
 	over      atomic.Bool   // keepAlive has ended

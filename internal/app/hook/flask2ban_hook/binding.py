@@ -307,7 +307,8 @@ def _give_first(listeners, conf):
 
 def _gunicorn_threads(conf):
     kind = str(getattr(conf, "worker_class_str", "sync"))
-    if kind in ("sync", "gthread"):
+    # "threads" is what sync becomes where there is more than one.
+    if kind.split(".")[-1] in ("sync", "gthread", "threads", "SyncWorker", "ThreadWorker"):
         return conf.threads
     return int(getattr(conf, "worker_connections", 0))
 
