@@ -77,7 +77,7 @@ func replayFlags(f *pflag.FlagSet) {
 	config.AddFlags(&all, config.GroupApp, config.GroupClient, config.GroupJudge, config.GroupRoutes, config.GroupDaemon)
 	for _, key := range []string{
 		"python", "prefix", "werkzeug", "config", "trusted-proxy", "client-header", "ipv4-prefix", "ipv6-prefix", "ipv6-widest", "ban-private",
-		"ignore", "preset", "maxretry", "findtime", "bantime", "bantime-max", "max-clients",
+		"ignore", "preset", "maxretry", "findtime", "bantime", "bantime-max", "max-clients", "benign", "honeypath", "no-default-lists",
 		"state", "store",
 	} {
 		f.AddFlag(all.Lookup(key))
