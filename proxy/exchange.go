@@ -48,6 +48,7 @@ type exchange struct {
 	failed   bool     // the app gave no answer
 	judged   bool     // observed
 	inLane   bool     // it has a place in its client's lane
+	hijacked bool     // it has become a WebSocket
 
 	paced   *pacedBody // the request's body; nil for none
 	chunked bool       // it came in chunks
@@ -172,8 +173,17 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		x.status = http.StatusSwitchingProtocols
 		x.answering(x.status)
 		x.flight.Answered()
+		x.hijacked = true
+		x.handler.upgraded.add(x, conn)
 	}
 	return conn, buf, err
+}
+
+// downgrade is the end of the connection where Hijack took it over.
+func (x *exchange) downgrade() {
+	if x.hijacked {
+		x.handler.upgraded.remove(x)
+	}
 }
 
 // route is the pattern that the request matched, empty for none.

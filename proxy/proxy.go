@@ -102,6 +102,7 @@ type Handler struct {
 	lanes    lanes
 	told     told
 	sessions *sessions
+	upgraded upgraded
 	gate     *gate
 	pages    pages
 	tarpit   chan struct{}
@@ -145,6 +146,7 @@ func New(c Config) (*Handler, error) {
 	var end context.CancelFunc
 	h.ended, end = context.WithCancel(context.Background())
 	end()
+	h.upgraded.handler = h
 	h.reverse = newReverseProxy(h)
 	return h, nil
 }
@@ -245,6 +247,7 @@ func (h *Handler) forward(x *exchange) {
 	defer h.App.Leave(&x.flight)
 	x.asked = true
 	sent := h.Now()
+	defer x.downgrade()
 	x.sent = *x.request.WithContext(x)
 	h.reverse.ServeHTTP(x, &x.sent)
 	x.upstream = h.Now().Sub(sent)
