@@ -6,7 +6,7 @@ BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.release=$(VERSION)
 APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
-           python3-flask-socketio python3-prometheus-client curl redis-server systemd slowhttptest python3-wsproto \
+           python3-flask-socketio python3-prometheus-client curl redis-server systemd slowhttptest python3-websockets \
            nginx libnginx-mod-stream caddy haproxy prometheus tmux chromium
 # A count, not a time: Go below 1.27 can report the end of a time as a failure (golang/go#75804).
 FUZZTIME ?= 200000x

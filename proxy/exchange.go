@@ -106,6 +106,7 @@ func (x *exchange) WriteHeader(status int) {
 			x.secureOnly()
 		}
 		x.closeAfterChunks()
+		x.closeUnread()
 	}
 	x.writer.WriteHeader(status)
 }
@@ -116,6 +117,15 @@ func (x *exchange) WriteHeader(status int) {
 // and must not become a request (RFC 9112 6.1: "MUST close the connection").
 func (x *exchange) closeAfterChunks() {
 	if x.chunked && x.request.ProtoMajor == 1 {
+		x.writer.Header()["Connection"] = []string{"close"}
+	}
+}
+
+// closeUnread ends the connection after an answer that came while a client
+// that said it would wait (Expect: 100-continue) still has its body to send:
+// else net/http reads that before it sends the answer.
+func (x *exchange) closeUnread() {
+	if len(x.request.Header["Expect"]) > 0 && x.request.ProtoMajor == 1 && x.paced.unread() {
 		x.writer.Header()["Connection"] = []string{"close"}
 	}
 }

@@ -20,6 +20,7 @@ type pacedBody struct {
 
 	mu     sync.Mutex
 	ended  bool  // the connection may be the next request's
+	whole  bool  // it was read to its end
 	failed error // what a Read failed with
 }
 
@@ -31,9 +32,11 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if err != nil || b.timer {
 		b.deadline(time.Time{}) // net/http goes on to wait for the client to leave
 	}
-	if err != nil && err != io.EOF {
+	if err != nil {
 		b.mu.Lock()
-		b.failed = err
+		if b.whole = err == io.EOF; !b.whole {
+			b.failed = err
+		}
 		b.mu.Unlock()
 	}
 	if b.rate > 0 {
@@ -51,6 +54,16 @@ func (b *pacedBody) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.failed
+}
+
+// unread says whether there is more of it.
+func (b *pacedBody) unread() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.whole
 }
 
 func (b *pacedBody) deadline(t time.Time) {

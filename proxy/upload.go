@@ -84,6 +84,9 @@ func (c *leanConn) writeUpload(r *http.Request) error {
 			c.w.WriteString("Content-Length: " + strconv.FormatInt(r.ContentLength, 10) + "\r\n")
 		}
 		c.w.WriteString("Connection: close\r\n\r\n")
+		if body.of != nil && len(body.of.request.Header["Expect"]) > 0 {
+			c.w.Flush() // the app may answer before the body; CopyN reports an error again
+		}
 		if _, err := io.CopyN(c.w, body, r.ContentLength); err != nil {
 			return err
 		}

@@ -6,10 +6,17 @@ import (
 	"testing"
 )
 
-// TestSmuggling measures anew: nothing is smuggled, and the table that the
+// everyNth payload is in a test's run; make smuggling sends all of them.
+const everyNth = 5
+
+// TestSmuggling measures a part anew: nothing is smuggled, and the table that the
 // repository shows says what is so.
 func TestSmuggling(t *testing.T) {
-	rows, err := measure()
+	var some []payload
+	for i := 0; i < len(payloads); i += everyNth {
+		some = append(some, payloads[i])
+	}
+	rows, err := measure(some)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,9 +30,6 @@ func TestSmuggling(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(table(rows)) {
-		if strings.Contains(line, "cut off") { // how far a broken request came is a matter of time
-			line = line[:strings.IndexByte(line, '`')]
-		}
 		if !strings.Contains(string(shown), strings.TrimSpace(line)) {
 			t.Errorf("bench/SMUGGLING.md lacks %q; run make smuggling", line)
 		}

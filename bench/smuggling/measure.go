@@ -21,7 +21,7 @@ type bed struct {
 }
 
 // measure runs each payload through each front.
-func measure() ([]row, error) {
+func measure(payloads []payload) ([]row, error) {
 	b := &bed{}
 	defer b.stop()
 	if err := b.start(); err != nil {
@@ -31,7 +31,7 @@ func measure() ([]row, error) {
 	errs := make([]error, 3)
 	var group sync.WaitGroup
 	for front := range b.fronts {
-		group.Go(func() { errs[front] = b.drive(front, rows) })
+		group.Go(func() { errs[front] = b.drive(front, payloads, rows) })
 	}
 	group.Wait()
 	return rows, errors.Join(errs...)
@@ -41,7 +41,7 @@ func measure() ([]row, error) {
 const settle = 200 * time.Millisecond
 
 // drive sends all payloads through one front, one after the other.
-func (b *bed) drive(front int, rows []row) error {
+func (b *bed) drive(front int, payloads []payload, rows []row) error {
 	for i, p := range payloads {
 		answer, err := p.send(b.fronts[front])
 		if err != nil {

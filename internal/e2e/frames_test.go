@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/binary"
+	bits "encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -69,9 +69,9 @@ func (s *webSocket) send(head byte, payload []byte) error {
 	case n < 126:
 		frame = append(frame, 0x80|byte(n))
 	case n < 1<<16:
-		frame = binary.BigEndian.AppendUint16(append(frame, 0x80|126), uint16(n))
+		frame = bits.BigEndian.AppendUint16(append(frame, 0x80|126), uint16(n))
 	default:
-		frame = binary.BigEndian.AppendUint64(append(frame, 0x80|127), uint64(n))
+		frame = bits.BigEndian.AppendUint64(append(frame, 0x80|127), uint64(n))
 	}
 	mask := [4]byte{1, 2, 3, 4}
 	frame = append(frame, mask[:]...)
@@ -92,10 +92,10 @@ func (s *webSocket) receive() (head byte, payload []byte, err error) {
 	switch size {
 	case 126:
 		var n uint16
-		err = binary.Read(s.in, binary.BigEndian, &n)
+		err = bits.Read(s.in, bits.BigEndian, &n)
 		size = uint64(n)
 	case 127:
-		err = binary.Read(s.in, binary.BigEndian, &size)
+		err = bits.Read(s.in, bits.BigEndian, &size)
 	}
 	if err == nil {
 		payload = make([]byte, size)

@@ -48,3 +48,30 @@ func command(t testing.TB, path string, args ...string) (int, string) {
 	}
 	return 0, string(out)
 }
+
+// listenRaw is a server that reads a request's header and leaves the rest to
+// serve; the connection is closed after it.
+func listenRaw(t testing.TB, serve func(conn net.Conn, r *http.Request)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(time.Minute))
+				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					serve(conn, r)
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}

@@ -165,3 +165,64 @@ func TestTruncatedUpload(t *testing.T) {
 		}
 	}
 }
+
+// TestBufferedBodiesAfterKill: kill -9 in the middle of uploads leaves no file.
+func TestBufferedBodiesAfterKill(t *testing.T) {
+	state := t.TempDir()
+	d := start(t, t.TempDir(), state, testApp(t, "protocols.py"), "--buffer-bodies")
+	for range 4 {
+		conn, err := net.Dial("tcp", d.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n")
+		if _, err := conn.Write(make([]byte, 2<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := func() (n int) {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", d.cmd.Process.Pid))
+		for _, fd := range fds {
+			if to, _ := os.Readlink(fd); strings.Contains(to, filepath.Join(state, "bodies")) {
+				n++
+			}
+		}
+		return n
+	}
+	d.await("the bodies are on the disk", func() bool { return held() == 4 })
+	d.cmd.Process.Kill()
+	<-d.done
+	if names, err := os.ReadDir(filepath.Join(state, "bodies")); err != nil || len(names) > 0 {
+		t.Errorf("left: %v, %v", names, err)
+	}
+}
+
+// TestOutOfFiles: a process that has no file descriptor left gives up the idle
+// connections of who has the most, and good clients go on.
+func TestOutOfFiles(t *testing.T) {
+	d := start(t, t.TempDir(), "", testApp(t, "protocols.py"))
+	// Below what it was started with, so that accept fails with EMFILE before
+	// the bound on connections, which was made from the old limit, is reached.
+	limit := fmt.Sprintf("--nofile=%d", 150)
+	if code, out := command(t, "prlimit", "--pid", fmt.Sprint(d.cmd.Process.Pid), limit); code != 0 {
+		t.Fatalf("prlimit: %s", out)
+	}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.8.90")}}
+	for range 300 {
+		conn, err := dialer.Dial("tcp", d.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	d.await("descriptors are short", func() bool { return strings.Contains(d.out.String(), "connections are given up") })
+	good := d.from("127.0.8.91")
+	served := 0
+	d.await("a good client is served 20 times", func() bool {
+		if status, _ := good.get("/seen/x"); status == 200 {
+			served++
+		}
+		return served == 20
+	})
+}

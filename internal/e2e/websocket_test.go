@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 const debianPython = "/usr/bin/python3"
 
 // socketServer runs python3-websockets, and flask2ban in front of it.
-func socketServer(t *testing.T, args ...string) (d *daemon, server *exec.Cmd) {
+func socketServer(t testing.TB, args ...string) (d *daemon, server *exec.Cmd) {
 	t.Helper()
 	addr := freePort(t)
 	_, port, _ := net.SplitHostPort(addr)
@@ -146,10 +147,11 @@ func TestBannedWebSocket(t *testing.T) {
 	d, _ := socketServer(t)
 	bad, good := d.socket("127.0.5.66", "/ws/a"), d.socket("127.0.5.7", "/ws/a")
 	bad.echo(t, "hello")
-	d.cmd.Process.Signal(syscall.SIGHUP)
-	d.await("it has read its configuration again", func() bool { return strings.Contains(d.out.String(), "reload") })
+	if out, err := d.cli("reload"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	bad.echo(t, "still here")
-	if out, err := d.cli("ban", "127.0.5.66"); err != nil {
+	if out, err := d.cli("bans", "add", "127.0.5.66"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	bad.conn.SetReadDeadline(time.Now().Add(time.Minute))
@@ -175,5 +177,48 @@ func TestWebSocketHoldsNoSlot(t *testing.T) {
 	}
 	for range 5 {
 		d.from("127.0.5.9").want(200, "/plain")
+	}
+}
+
+// BenchmarkIdleWebSockets opens 10,000 WebSockets, or as many as the limit of
+// open files allows (each takes two), and says what an idle one costs us in
+// memory. Each must still answer at the end.
+func BenchmarkIdleWebSockets(b *testing.B) {
+	for b.Loop() {
+		d, _ := socketServer(b)
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			b.Fatal(err)
+		}
+		// 256 are kept for all but connections, see proxy.ServerConfig.
+		count := min(10_000, int(limit.Max-256)/2-50)
+		before := d.rss()
+		var group sync.WaitGroup
+		sockets := make([]*webSocket, count)
+		for worker := range 16 {
+			group.Go(func() {
+				for i := worker; i < count; i += 16 {
+					s, res, err := openSocket(fmt.Sprintf("127.0.5.%d", 10+i%200), d.addr, "/ws/idle")
+					if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+						b.Errorf("%d: %v %v", i, res, err)
+						return
+					}
+					s.conn.SetDeadline(time.Time{})
+					sockets[i] = s
+				}
+			})
+		}
+		group.Wait()
+		if b.Failed() {
+			return
+		}
+		b.ReportMetric(float64(count), "sockets")
+		b.ReportMetric(float64(d.rss()-before)/float64(count)/1024, "KiB/socket")
+		for _, s := range sockets {
+			s.echo(b, "still here")
+			s.conn.Close()
+		}
+		d.await("all are closed", func() bool { return d.open() < 100 })
+		b.ReportMetric(float64(d.rss()-before)/(1<<20), "MiB-after")
 	}
 }

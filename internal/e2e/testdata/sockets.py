@@ -2,6 +2,8 @@
 # It echoes messages; "close CODE REASON" closes, "burst N" sends N messages,
 # "last" says with which code the last client closed.
 import asyncio
+import http
+import resource
 import sys
 
 import websockets
@@ -34,14 +36,17 @@ async def serve(ws):
 async def plain(path, headers):
     # Without an upgrade it is a web server.
     if headers.get("Upgrade", "").lower() != "websocket" or path.startswith("/plain"):
-        return 200, [("Content-Type", "text/plain")], b"plain\n"
+        return http.HTTPStatus.OK, [("Content-Type", "text/plain")], b"plain\n"
 
 
 async def main():
     # No pings of its own, no bound but the messages' size.
     async with websockets.serve(serve, "127.0.0.1", int(sys.argv[1]), process_request=plain, ping_interval=None,
-                                max_size=64 << 20, compression=None, backlog=4096, open_timeout=120):
+                                max_size=64 << 20, compression=None, backlog=4096):
         await asyncio.Future()
 
 
+# As many connections as may be.
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 asyncio.run(main())
