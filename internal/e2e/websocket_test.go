@@ -219,6 +219,5 @@ func BenchmarkIdleWebSockets(b *testing.B) {
 			s.conn.Close()
 		}
 		d.await("all are closed", func() bool { return d.open() < 100 })
-		b.ReportMetric(float64(d.rss()-before)/(1<<20), "MiB-after")
 	}
 }
