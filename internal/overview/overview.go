@@ -51,6 +51,9 @@ type Config struct {
 type Collector struct {
 	config  Config
 	history history
+	bans    look[[]ban.Ban]
+	clients look[offenders]
+	stats   look[ban.Stats]
 }
 
 // New makes a Collector. The only error is a missing engine.
@@ -142,19 +145,6 @@ func (c *Collector) Sums() Sums { return sumsOf(c.totals()) }
 
 // Rules lists the rules with their hits.
 func (c *Collector) Rules() []ban.RuleReport { return c.config.Engine.Rules() }
-
-// Clients are those with most against them, and how many there are.
-func (c *Collector) Clients(limit int) ([]ban.Offender, int) {
-	list, total := c.config.Engine.Offenders(c.config.Now(), limit)
-	return firstOf(list, limit), total
-}
-
-// Bans are those in force, the one that ends first at the top.
-func (c *Collector) Bans() []ban.Ban {
-	bans := c.config.Engine.Bans(c.config.Now())
-	slices.SortStableFunc(bans, func(a, b ban.Ban) int { return a.Until.Compare(b.Until) })
-	return bans
-}
 
 // AppEvents is what happened to the app, the latest first.
 func (c *Collector) AppEvents() []app.Event {

@@ -81,7 +81,7 @@ func (c *Collector) Status() Status {
 		Info:          c.config.Info,
 		UptimeSeconds: now.Sub(c.config.Info.Started).Round(time.Millisecond).Seconds(),
 		Ready:         true,
-		Judging:       c.config.Engine.Stats(now),
+		Judging:       c.judging(),
 	}
 	if c.config.Mode != nil {
 		st.Mode = c.config.Mode()

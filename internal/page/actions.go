@@ -26,6 +26,7 @@ func (p *Page) action(do act) http.HandlerFunc {
 			p.answer(w, r, s, http.StatusUnprocessableEntity, notice{sentence(err.Error()), true})
 			return
 		}
+		p.config.Overview.Forget()
 		p.live.changed()
 		p.answer(w, r, s, http.StatusOK, notice{done, false})
 	}

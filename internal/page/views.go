@@ -193,9 +193,7 @@ func (p *Page) fillNow(m *model) {
 	o := p.config.Overview
 	m.Now, m.Sums = o.Latest(), o.Sums()
 	m.Clients, m.Total = o.Clients(fewRows)
-	bans := o.Bans()
-	slices.SortStableFunc(bans, func(a, b ban.Ban) int { return b.Since.Compare(a.Since) })
-	m.Bans = first(bans, fewRows)
+	m.Bans = o.LatestBans(fewRows)
 	m.Events = o.Events(fewRows)
 }
 
