@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,8 +62,29 @@ func (e *Engine) Configure(c Config) error {
 	}
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	e.policy.Store(newPolicy(c, newRuleset(c, e.policy.Load().rules, &e.lastRule)))
+	old := e.policy.Load()
+	e.policy.Store(newPolicy(c, newRuleset(c, old.rules, &e.lastRule)))
+	if old.Observe && !c.Observe {
+		e.dropObserved()
+	}
 	return nil
+}
+
+// dropObserved forgets the bans that refused nobody, as a restart would: from now
+// on their clients are judged by what they do.
+func (e *Engine) dropObserved() {
+	for _, s := range e.shards {
+		s.mu.Lock()
+		for _, d := range slices.Clone(s.dossiers) { // their order changes
+			if d.ban != nil && d.ban.Observed {
+				d.ban, d.spent, d.refusals = nil, nil, 0
+				s.account(d)
+				s.mark(d.key, false)
+			}
+		}
+		s.mu.Unlock()
+	}
+	e.wake()
 }
 
 func (e *Engine) shard(k key) (*shard, uint64) {

@@ -356,3 +356,19 @@ func TestObservedRangeShieldsNobody(t *testing.T) {
 		t.Errorf("the offender refused: %v, its neighbour: %v; want true, false", p.refused64(host(1, 20)), p.refused64(host(1, 100)))
 	}
 }
+
+// TestObservedBanShieldsNobody: who was banned while nobody was to be refused is
+// banned for what it does from then on.
+func TestObservedBanShieldsNobody(t *testing.T) {
+	p := newPlay(t, Config{BanTime: time.Hour, Observe: true})
+	p.scans(host(1, 1))
+	if err := p.Configure(Config{BanTime: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if p.refused64(host(1, 1)) {
+		t.Error("refused for what was only observed")
+	}
+	if !p.scans(host(1, 1)) || !p.refused64(host(1, 1)) {
+		t.Error("served whatever it does")
+	}
+}
