@@ -75,6 +75,10 @@ smuggling: ## send requests that parsers disagree on; write bench/SMUGGLING.md
 faults: deps build ## break real apps under load in every way; write bench/FAULTS.md (15 min)
 	go run ./bench/faults -out bench/FAULTS.md $(FAULTS)
 
+.PHONY: docs
+docs: ## write docs/reference and docs/man from the commands, settings and metrics
+	go test ./cmd/... ./internal/metrics -run ReferenceIsCurrent -update
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf $(BIN)

@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/hostname":        {},
 	"internal/kernel":          {},
 	"internal/layout":          {},
+	"internal/reference":       {"internal/config"},
 	"internal/replay":          {"ban", "routes", "internal/clientip", "proxy"},
 	"proxy":                    {"ban", "routes", "internal/app", "internal/clientip", "internal/metrics"},
 }
