@@ -264,8 +264,7 @@ func (h *Handler) receive(x *exchange) (done func(), ok bool) {
 		}
 		r.Body = http.MaxBytesReader(x, r.Body, h.MaxBody)
 	}
-	// A body with a trailer must stay in chunks.
-	if h.spool == nil || !hasBody(r) || len(r.Trailer) > 0 || len(r.Header["Upgrade"]) > 0 {
+	if h.spool == nil || !hasBody(r) || len(r.Header["Upgrade"]) > 0 {
 		return func() {}, true
 	}
 	release, err := h.spool.hold(r)

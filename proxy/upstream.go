@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -71,42 +70,10 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		out.Header["Proxy-Authorization"] = v
 	}
 	h.setForwarding(x, out)
-	if len(p.In.Trailer) > 0 {
-		passTrailer(out, p.In.Trailer, x.identity.Direct)
-	}
+	// WSGI has no trailers (PEP 3333), and Werkzeug's server answers 500 to
+	// them; RFC 9110 6.5.1 lets us discard them.
+	out.Trailer = nil
 	h.suspectProxy(x, p.In)
-}
-
-// passTrailer has the fields that a client announced to follow its body follow
-// out's: net/http knows them at the body's end only, and ReverseProxy copies
-// them before. What was not announced, or would say who the client is, is
-// dropped.
-func passTrailer(out *http.Request, in http.Header, direct bool) {
-	for name := range out.Trailer {
-		if forges(name, direct) {
-			delete(out.Trailer, name)
-		}
-	}
-	if hasBody(out) {
-		out.Body = trailed{out.Body, in, out.Trailer}
-	}
-}
-
-// trailed is a body that trailers follow.
-type trailed struct {
-	io.ReadCloser
-	in, out http.Header
-}
-
-// Read implements io.Reader.
-func (b trailed) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		for name := range b.out {
-			b.out[name] = b.in[name]
-		}
-	}
-	return n, err
 }
 
 // suspectProxy tells the operator of a proxy in front that was not declared:

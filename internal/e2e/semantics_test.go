@@ -104,18 +104,19 @@ func TestEarlyHints(t *testing.T) {
 	})
 }
 
-// TestTrailers pass both ways.
+// TestTrailers: an answer's pass; a request's don't, for WSGI has none and
+// Werkzeug's server answers 500 to them.
 func TestTrailers(t *testing.T) {
 	upstream := listenRaw(t, func(conn net.Conn, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n"+
-			"%x\r\n%s\r\n0\r\nX-Sum: down\r\nX-Saw: %s\r\n\r\n", len(body)+3, "ok "+string(body), r.Trailer.Get("X-Check")+r.Trailer.Get("X-Forwarded-For"))
+			"%x\r\n%s\r\n0\r\nX-Sum: down\r\nX-Saw: %d\r\n\r\n", len(body)+3, "ok "+string(body), len(r.Trailer))
 	})
 	bothVersions(t, upstream, func(t *testing.T, c *http.Client, base string) {
 		r := newRequest(t, "POST", base+"/take", io.MultiReader(strings.NewReader("hello")))
-		r.Trailer = http.Header{"X-Check": {"up"}, "X-Forwarded-For": {"192.0.2.1"}}
+		r.Trailer = http.Header{"X-Check": {"up"}}
 		res, body := sendRequest(t, c, r)
-		if body != "ok hello" || res.Trailer.Get("X-Sum") != "down" || res.Trailer.Get("X-Saw") != "up" {
+		if body != "ok hello" || res.Trailer.Get("X-Sum") != "down" || res.Trailer.Get("X-Saw") != "0" {
 			t.Errorf("got %q with trailer %v", body, res.Trailer)
 		}
 		res, body = sendRequest(t, c, newRequest(t, "GET", base+"/file", nil, "TE", "trailers"))
