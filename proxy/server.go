@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,9 @@ type ServerConfig struct {
 	TLS *tls.Config
 	// H2C speaks HTTP/2 on Listen too, to clients that begin with it.
 	H2C bool
+	// Inherited returns the listening socket that another process has left for
+	// an address, nil where there is none. A nil Inherited has none at all.
+	Inherited func(addr string) *os.File
 	// MaxHeaderBytes bounds a request's header; 0 means 64 KiB.
 	MaxHeaderBytes int
 	// ReadHeaderTimeout bounds how long a header may take; 0 means 10 s.
@@ -70,6 +74,7 @@ type Server struct {
 	http      *http.Server
 	listeners []net.Listener // plain ones first
 	crowd     *crowd
+	sockets   map[string]net.Listener // by the address that was asked for
 }
 
 // Listen opens all of c's addresses, so that a taken port is an error before
@@ -82,7 +87,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{config: c, crowd: newCrowd(c), http: &http.Server{
+	s := &Server{config: c, crowd: newCrowd(c), sockets: map[string]net.Listener{}, http: &http.Server{
 		Handler:           h,
 		MaxHeaderBytes:    c.MaxHeaderBytes,
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
@@ -93,15 +98,41 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 	}}
 	s.http.ConnState = s.crowd.track
 	for _, addr := range slices.Concat(c.Listen, c.ListenTLS) {
-		l, err := keepingAlive.Listen(context.Background(), "tcp", addr)
+		l, err := c.open(addr)
 		if err != nil {
 			s.Close()
 			return nil, listenError(addr, err)
 		}
+		s.sockets[addr] = l
 		taken := &crowdListener{Listener: l, crowd: s.crowd, refuse: c.RefusePeer, connect: c.Connect}
 		s.listeners = append(s.listeners, headed(taken, c.ProxyProtocol, c.RefusePeer, c.Connect))
 	}
 	return s, nil
+}
+
+// open takes the socket that was left for an address, or opens one.
+func (c *ServerConfig) open(addr string) (net.Listener, error) {
+	if c.Inherited != nil {
+		if f := c.Inherited(addr); f != nil {
+			defer f.Close()
+			return net.FileListener(f)
+		}
+	}
+	return keepingAlive.Listen(context.Background(), "tcp", addr)
+}
+
+// Sockets are copies of the listening sockets by the addresses asked for, for a
+// process that takes over. The caller closes them.
+func (s *Server) Sockets() (map[string]*os.File, error) {
+	files := map[string]*os.File{}
+	for addr, l := range s.sockets {
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			return files, err
+		}
+		files[addr] = f
+	}
+	return files, nil
 }
 
 // protocols are HTTP/1.1, HTTP/2 over TLS, and without it by choice.

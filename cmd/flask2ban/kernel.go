@@ -22,7 +22,12 @@ func (s *service) openKernel() (*kernel.Firewall, error) {
 		Log:   s.log,
 	})
 	if err == nil {
-		s.closers = append(s.closers, f.Close)
+		s.closers = append(s.closers, func() error {
+			if s.after != nil {
+				return nil // they are the successor's
+			}
+			return f.Close()
+		})
 	}
 	return f, err
 }

@@ -43,13 +43,22 @@ func (s *service) listenAdmin() error {
 	if s.config.Admin == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", s.config.Admin)
+	l, err := s.openAdminSocket()
 	if err != nil {
 		return fmt.Errorf("%w; choose another --admin, or --admin off", err)
 	}
 	s.adminAt = l
 	s.closers = append(s.closers, func() error { l.Close(); return nil }) // mostly closed by then
 	return nil
+}
+
+// openAdminSocket takes the one that a predecessor has left, or opens one.
+func (s *service) openAdminSocket() (net.Listener, error) {
+	if f := s.before.Socket(adminSocket); f != nil {
+		defer f.Close()
+		return net.FileListener(f)
+	}
+	return net.Listen("tcp", s.config.Admin)
 }
 
 // pageURL is where a browser on this machine finds the status page: all

@@ -9,7 +9,6 @@ import (
 
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
-	"github.com/flask2ban/flask2ban/internal/state"
 	"github.com/flask2ban/flask2ban/internal/systemd"
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -23,28 +22,41 @@ type part struct {
 // run serves until ctx ends or a part fails. The public side ends first and
 // lets its requests finish; only then the app, the API and the engine end.
 func (s *service) run(ctx context.Context) error {
-	if err := s.engine.Restore(ctx, s.store); err != nil {
-		return err
-	}
-	inner, err := s.innerParts(ctx)
-	if err != nil {
-		return err
-	}
 	innerCtx, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	frontCtx, stopFront := context.WithCancel(ctx)
 	defer stopFront()
 
-	ended := make(chan error, len(inner)+1)
+	if s.before == nil {
+		if err := s.hold(ctx); err != nil {
+			return err
+		}
+	}
+	runs := part{"app", s.runApp}.begin(innerCtx)
+	err := s.takeOver(ctx)
+	var inner []part
+	if err == nil {
+		inner, err = s.innerParts(ctx)
+	}
+	if err != nil {
+		stopInner()
+		return errors.Join(err, <-runs, s.letGo())
+	}
+	inner = append(inner, part{"upgrade", func(ctx context.Context) error { return s.upgradeOnSignal(ctx, stopFront) }})
+	ended := make(chan error, len(inner)+2)
 	for _, p := range inner {
 		go func() { ended <- p.run(innerCtx) }()
 	}
+	go func() { ended <- <-runs }()
+	first := s.held
+	go func() { ended <- first.serve(innerCtx) }()
 	frontEnded := make(chan error, 1)
 	go func() { frontEnded <- part{"proxy", s.front.Serve}.run(frontCtx) }()
 	s.announce()
+	s.serving(innerCtx)
 
 	var failed error
-	running := len(inner)
+	running := len(inner) + 2
 	select {
 	case failed = <-frontEnded:
 	case failed = <-ended:
@@ -56,7 +68,22 @@ func (s *service) run(ctx context.Context) error {
 	for range running {
 		failed = errors.Join(failed, <-ended)
 	}
-	return failed
+	return errors.Join(failed, s.letGo())
+}
+
+// begin runs the part, and returns where its end is told.
+func (p part) begin(ctx context.Context) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(ctx) }()
+	return ended
+}
+
+// runApp runs the app, or watches the one that someone else runs.
+func (s *service) runApp(ctx context.Context) error {
+	if s.app != nil {
+		return s.app.Serve(ctx)
+	}
+	return s.sidecar.Serve(ctx)
 }
 
 // health is how systemd sees us: as well as the app.
@@ -78,7 +105,6 @@ func (p part) run(ctx context.Context) error {
 // returns, so that a taken port is an error before anything runs.
 func (s *service) innerParts(ctx context.Context) ([]part, error) {
 	parts := []part{
-		{"engine", func(ctx context.Context) error { return s.engine.Serve(ctx, s.store) }},
 		{"upkeep", s.upkeep},
 		{"reload", s.reloadOnHangup},
 		{"host names", s.names.resolver.Serve},
@@ -101,18 +127,8 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 	if s.certs != nil {
 		parts = append(parts, part{"certificate", s.certs.serve})
 	}
-	local, err := state.Listen(ctx, s.dir)
-	if err != nil {
-		return nil, err
-	}
-	parts = append(parts, part{"command socket", func(ctx context.Context) error { return s.admin.Serve(ctx, local) }})
 	if s.adminAt != nil {
 		parts = append(parts, part{"admin", func(ctx context.Context) error { return s.admin.Serve(ctx, s.adminAt) }})
-	}
-	if s.app != nil {
-		parts = append(parts, part{"app", s.app.Serve})
-	} else {
-		parts = append(parts, part{"sidecar", s.sidecar.Serve})
 	}
 	return parts, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/overview"
 )
 
@@ -43,11 +44,17 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 	events := &overview.Events{}
 	log := slog.New(events.Tee(cmdline.NewLogger(c.stderr, cfg).Handler()))
 	s := &service{cli: c, config: cfg, current: cfg, load: load, log: log, events: events}
+	if s.before, err = handover.FromPredecessor(); err != nil {
+		return err
+	}
 	err = s.open(ctx)
 	if err == nil {
 		err = s.run(ctx)
 	}
-	return errors.Join(cmdline.ExitOf(err), s.close())
+	if err != nil && s.before != nil {
+		s.before.Fail(err)
+	}
+	return errors.Join(cmdline.ExitOf(err), s.close(), cmdline.WaitFor(s.after))
 }
 
 // Memory is traded for speed: a proxy's heap is small and short-lived, and

@@ -22,12 +22,12 @@ import (
 	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/live"
 	"github.com/flask2ban/flask2ban/internal/metrics"
 	"github.com/flask2ban/flask2ban/internal/notify"
 	"github.com/flask2ban/flask2ban/internal/overview"
 	"github.com/flask2ban/flask2ban/internal/state"
-	"github.com/flask2ban/flask2ban/internal/store"
 	"github.com/flask2ban/flask2ban/proxy"
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -45,7 +45,6 @@ type service struct {
 	clients *clients
 	names   *names
 	engine  *ban.Engine
-	store   ban.Store
 	metrics *metrics.Metrics
 	app     *app.App       // nil in a sidecar
 	sidecar *proxy.Sidecar // nil where we spawn
@@ -55,6 +54,11 @@ type service struct {
 	admin   *admin.Server
 	notify  *notify.Notifier // nil where nobody is told
 	adminAt net.Listener     // nil without --admin
+	held    *held            // what only one process can have; nil while none of it is ours
+	// before is the process that we take over from, after the one that takes
+	// over from us; nil mostly.
+	before *handover.Predecessor
+	after  *handover.Successor
 
 	exceptions overview.Exceptions // of the app
 	events     *overview.Events    // of the log
@@ -165,12 +169,8 @@ func (s *service) retired(project *routes.Project) []routes.Route {
 	return s.history.Retired(project, time.Now(), s.config.RouteGrace)
 }
 
-func (s *service) openEngine(ctx context.Context) error {
+func (s *service) openEngine(context.Context) error {
 	var err error
-	if s.store, err = store.Open(ctx, s.config.Store, s.dir, store.WithLog(s.log)); err != nil {
-		return err
-	}
-	s.closers = append(s.closers, s.store.Close)
 	s.engine, err = ban.New(s.judging(s.overridden(s.config)))
 	return err
 }
@@ -289,6 +289,7 @@ func (s *service) listen(handler *proxy.Handler) error {
 		Log:               s.log,
 	}
 	c.Listen, c.ListenTLS = listenOn(s.config)
+	c.Inherited = func(addr string) *os.File { return s.before.Socket(publicSocket + addr) }
 	var serve http.Handler = handler
 	if s.certs != nil {
 		c.TLS = s.certs.tls

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -112,4 +113,38 @@ func daemonPID(t *testing.T, exe, state string) int {
 		t.Fatal(err)
 	}
 	return pid
+}
+
+// TestUpgrade is the same with flask2ban: a ban stays in force over it, and one
+// of the last moment, too.
+func TestUpgrade(t *testing.T) {
+	exe := copyBinary(t, "flask2ban")
+	d := startProgram(t, exe, freePort(t), example(t, "hello"), "", "app.py")
+	d.from("127.0.1.1").want(404, "/.env")
+	first, app := d.cmd.Process.Pid, d.appPID()
+	v := visitAllTheTime("http://"+d.addr+"/2020", 4)
+	syscall.Kill(first, syscall.SIGUSR2)
+	d.await("the successor has taken over", func() bool { return strings.Contains(d.out.String(), "a successor has taken over") })
+	d.from("127.0.1.1").want(403, "/")
+	d.await("the old app is gone", func() bool { return !alive(app) })
+	second := daemonPID(t, exe, d.state)
+	if second == first {
+		t.Errorf("it is still process %d", first)
+	}
+	d.from("127.0.1.2").want(404, "/.env")
+	badBinary(t, exe)
+	syscall.Kill(second, syscall.SIGUSR2)
+	d.await("the bad program is refused", func() bool { return strings.Contains(d.out.String(), "this process goes on") })
+	sent, refused, lost := v.end()
+	t.Logf("%d requests over two upgrades, %d refused, %d lost", sent, refused, len(lost))
+	if refused > 0 || len(lost) > 0 {
+		t.Errorf("of %d requests %d refused, lost %v", sent, refused, lost)
+	}
+	for _, banned := range []string{"127.0.1.1", "127.0.1.2"} {
+		d.from(banned).want(403, "/")
+	}
+	d.from("127.0.1.3").want(200, "/2020")
+	if got := fmt.Sprint(d.bans()); !strings.Contains(got, "127.0.1.1") || !strings.Contains(got, "127.0.1.2") {
+		t.Errorf("bans: %s", got)
+	}
 }
