@@ -121,19 +121,9 @@ func (c *ServerConfig) open(addr string) (net.Listener, error) {
 	return keepingAlive.Listen(context.Background(), "tcp", addr)
 }
 
-// Sockets are copies of the listening sockets by the addresses asked for, for a
-// process that takes over. The caller closes them.
-func (s *Server) Sockets() (map[string]*os.File, error) {
-	files := map[string]*os.File{}
-	for addr, l := range s.sockets {
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			return files, err
-		}
-		files[addr] = f
-	}
-	return files, nil
-}
+// Sockets are the listening sockets by the addresses asked for, to be copied for
+// a process that takes over.
+func (s *Server) Sockets() map[string]net.Listener { return s.sockets }
 
 // protocols are HTTP/1.1, HTTP/2 over TLS, and without it by choice.
 func protocols(h2c bool) *http.Protocols {

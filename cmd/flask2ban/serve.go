@@ -54,7 +54,7 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 	if err != nil && s.before != nil {
 		s.before.Fail(err)
 	}
-	return errors.Join(cmdline.ExitOf(err), s.close(), cmdline.WaitFor(s.after))
+	return errors.Join(cmdline.ExitOf(err), s.close(), cmdline.WaitFor(ctx, s.after))
 }
 
 // Memory is traded for speed: a proxy's heap is small and short-lived, and

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
+	"net"
 	"sync"
 	"syscall"
 	"time"
@@ -171,15 +171,22 @@ func (s *service) upgrade(ctx context.Context) error {
 
 // sockets are copies of all that we listen on.
 func (s *service) sockets() (handover.Sockets, error) {
+	open := map[string]net.Listener{}
+	for addr, l := range s.front.Sockets() {
+		open[publicSocket+addr] = l
+	}
+	if s.adminAt != nil {
+		open[adminSocket] = s.adminAt
+	}
 	all := handover.Sockets{}
-	public, err := s.front.Sockets()
-	for addr, f := range public {
-		all[publicSocket+addr] = f
+	for name, l := range open {
+		f, err := handover.Copy(l)
+		if err != nil {
+			return all, err
+		}
+		all[name] = f
 	}
-	if l, ok := s.adminAt.(interface{ File() (*os.File, error) }); ok && err == nil {
-		all[adminSocket], err = l.File()
-	}
-	return all, err
+	return all, nil
 }
 
 // successorStore takes what the last requests bring to light to the successor.

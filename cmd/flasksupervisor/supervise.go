@@ -37,6 +37,7 @@ type service struct {
 // supervise keeps an app alive until ctx ends, or somebody asks for the end, or
 // the app ends by itself with nothing to serve.
 func (c *cli) supervise(ctx context.Context, cfg *config.Config) error {
+	asked := ctx
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s := &service{config: cfg, log: cmdline.NewLogger(c.Stderr, cfg), output: newLines(c.Stderr), end: end}
@@ -50,7 +51,7 @@ func (c *cli) supervise(ctx context.Context, cfg *config.Config) error {
 	if err != nil && s.before != nil {
 		s.before.Fail(err)
 	}
-	return errors.Join(cmdline.ExitOf(err), cmdline.WaitFor(s.after))
+	return errors.Join(cmdline.ExitOf(err), cmdline.WaitFor(asked, s.after))
 }
 
 func (s *service) open(c *cli) (err error) {

@@ -33,13 +33,18 @@ func OnSignal(ctx context.Context, sig os.Signal, do func()) error {
 // WaitFor stays in the place of a successor where somebody waits for us: a
 // shell, a container whose process 1 we are. It passes signals on, and returns
 // the successor's exit code as an error. systemd was told whom to wait for.
-func WaitFor(s *handover.Successor) error {
+// asked ends with the signal that asks for our end: that may have come while our
+// last requests were still being answered, and is passed on, too.
+func WaitFor(asked context.Context, s *handover.Successor) error {
 	if s == nil || systemd.Watched() {
 		return nil
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	if asked.Err() != nil {
+		signals <- syscall.SIGTERM
+	}
 	if code := s.Wait(signals); code != Done {
 		return &ExitError{Code: code}
 	}

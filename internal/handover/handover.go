@@ -88,8 +88,32 @@ func (c *channel) receive(ctx context.Context) (m message, err error) {
 	return m, json.Unmarshal(c.in.Bytes(), &m)
 }
 
-// Sockets are listening sockets by a name that old and new agree on.
+// Sockets are listening sockets by a name that old and new agree on. Fill it
+// with [Copy].
 type Sockets map[string]*os.File
+
+// Copy is a copy of a socket for another process. The caller closes it.
+//
+// The File method of package net won't do: to start a process with such a file
+// makes the socket blocking, in this process too, where an Accept then waits in
+// the kernel. It would not see Close, and lose a connection to nobody.
+func Copy(l net.Listener) (*os.File, error) {
+	s, ok := l.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%s is no socket to hand over", l.Addr())
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var failed error
+	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3) })
+	if err = errors.Join(err, os.NewSyscallError("fcntl", failed)); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "listener"), nil
+}
 
 // Close closes what nobody has taken.
 func (s Sockets) Close() {
@@ -220,9 +244,9 @@ func (s *Successor) Send(v any) error {
 	return s.channel.send(message{Record: data})
 }
 
-// Wait waits for the successor's end in its place: it passes signals on, and
-// takes away the processes that were left to us. It returns the successor's exit
-// code, and is for a process that somebody waits for: a shell, a container.
+// Wait waits for the successor's end in its place: it passes signals on. It
+// returns the successor's exit code, and is for a process that somebody waits
+// for: a shell, a container.
 func (s *Successor) Wait(signals <-chan os.Signal) int {
 	s.channel.conn.Close()
 	for {
