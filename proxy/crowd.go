@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -82,6 +83,7 @@ type crowdConn struct {
 	at    int        // its index, -1 when it has left
 	since int64      // when it came, by the crowd's clock
 
+	fresh   atomic.Bool  // its first request is not read yet
 	waiting atomic.Bool  // no request is under way
 	due     atomic.Int64 // when the Write under way must have ended; 0 for none
 }
@@ -91,6 +93,7 @@ func (c *crowd) join(conn net.Conn, release func()) net.Conn {
 	mine := &crowdConn{Conn: conn, crowd: c, at: -1, since: c.clock.Load()}
 	mine.lease.hold(release)
 	mine.waiting.Store(true)
+	mine.fresh.Store(true)
 	if peer := client64(addrOf(conn.RemoteAddr())); c.shared == nil || !c.shared(peer) {
 		mine.owner = peer
 	}
@@ -247,12 +250,45 @@ func (o *crowdConn) reset() {
 	o.Close()
 }
 
+// Bounds of awaitFirst.
+const (
+	freshPatience = 5 * time.Second // as http.Server.Shutdown's
+	freshPoll     = 20 * time.Millisecond
+)
+
+// awaitFirst returns when the first request of each connection has come, in
+// freshPatience at most: http.Server.Shutdown drops those that it has begun to
+// read. A request gets from its end to the handler within a poll.
+func (c *crowd) awaitFirst(ctx context.Context) {
+	tick := time.NewTicker(freshPoll)
+	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(ctx, freshPatience)
+	defer cancel()
+	for calm := 0; calm < 2; calm++ {
+		if c.anyFresh() {
+			calm = -1
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *crowd) anyFresh() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.conns, func(one *crowdConn) bool { return one.fresh.Load() })
+}
+
 // track is http.Server's ConnState: it knows when a request is under way.
 func (c *crowd) track(conn net.Conn, state http.ConnState) {
 	for {
 		switch inner := conn.(type) {
 		case *crowdConn:
 			inner.waiting.Store(state == http.StateNew || state == http.StateIdle)
+			inner.fresh.Store(state == http.StateNew)
 			return
 		case *tls.Conn:
 			conn = inner.NetConn()

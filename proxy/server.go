@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -27,9 +26,9 @@ type ServerConfig struct {
 	TLS *tls.Config
 	// H2C speaks HTTP/2 on Listen too, to clients that begin with it.
 	H2C bool
-	// Inherited returns the listening socket that another process has left for
-	// an address, nil where there is none. A nil Inherited has none at all.
-	Inherited func(addr string) *os.File
+	// Inherited returns the listening socket that another process has opened
+	// for an address, nil where there is none. A nil Inherited has none at all.
+	Inherited func(addr string) (net.Listener, error)
 	// MaxHeaderBytes bounds a request's header; 0 means 64 KiB.
 	MaxHeaderBytes int
 	// ReadHeaderTimeout bounds how long a header may take; 0 means 10 s.
@@ -113,9 +112,8 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 // open takes the socket that was left for an address, or opens one.
 func (c *ServerConfig) open(addr string) (net.Listener, error) {
 	if c.Inherited != nil {
-		if f := c.Inherited(addr); f != nil {
-			defer f.Close()
-			return net.FileListener(f)
+		if l, err := c.Inherited(addr); l != nil || err != nil {
+			return l, err
 		}
 	}
 	return keepingAlive.Listen(context.Background(), "tcp", addr)
@@ -235,13 +233,15 @@ func (s *Server) Serve(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	// Shutdown does not see a connection that is being accepted just now.
+	// Shutdown neither sees a connection that is being accepted just now, nor
+	// serves a first request that it finds being read.
 	for _, l := range s.listeners {
 		l.Close()
 	}
 	accepting.Wait()
 	stop, cancel := contextWithTimeout(ctx, s.config.StopTimeout)
 	defer cancel()
+	s.crowd.awaitFirst(stop)
 	if err := s.http.Shutdown(stop); err != nil {
 		s.config.Log.Warn("some requests did not finish in time; their connections are closed", "timeout", s.config.StopTimeout)
 		s.http.Close()

@@ -54,9 +54,8 @@ func (s *service) listenAdmin() error {
 
 // openAdminSocket takes the one that a predecessor has left, or opens one.
 func (s *service) openAdminSocket() (net.Listener, error) {
-	if f := s.before.Socket(adminSocket); f != nil {
-		defer f.Close()
-		return net.FileListener(f)
+	if l, err := listenerOf(s.before.Socket(adminSocket)); l != nil || err != nil {
+		return l, err
 	}
 	return net.Listen("tcp", s.config.Admin)
 }

@@ -24,9 +24,6 @@ type part struct {
 func (s *service) run(ctx context.Context) error {
 	innerCtx, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
-	frontCtx, stopFront := context.WithCancel(ctx)
-	defer stopFront()
-
 	if s.before == nil {
 		if err := s.hold(ctx); err != nil {
 			return err
@@ -42,33 +39,36 @@ func (s *service) run(ctx context.Context) error {
 		stopInner()
 		return errors.Join(err, <-runs, s.letGo())
 	}
-	inner = append(inner, part{"upgrade", func(ctx context.Context) error { return s.upgradeOnSignal(ctx, stopFront) }})
 	ended := make(chan error, len(inner)+2)
+	go func() { ended <- <-runs }()
+	frontCtx, stopFront := context.WithCancel(ctx)
+	defer stopFront()
+	inner = append(inner, part{"upgrade", func(ctx context.Context) error { return s.upgradeOnSignal(ctx, stopFront) }})
 	for _, p := range inner {
 		go func() { ended <- p.run(innerCtx) }()
 	}
-	go func() { ended <- <-runs }()
-	first := s.held
-	go func() { ended <- first.serve(innerCtx) }()
-	frontEnded := make(chan error, 1)
-	go func() { frontEnded <- part{"proxy", s.front.Serve}.run(frontCtx) }()
+	frontEnded := part{"proxy", s.front.Serve}.begin(frontCtx)
 	s.announce()
-	s.serving(innerCtx)
+	return errors.Join(orderlyEnd(frontEnded, ended, stopFront, stopInner), s.letGo())
+}
 
+// orderlyEnd waits until the public side or one of the inner parts, as many as
+// ended holds, has ended; then for the public side, and then for the others.
+func orderlyEnd(front <-chan error, ended chan error, stopFront, stopInner func()) error {
+	running := cap(ended)
 	var failed error
-	running := len(inner) + 2
 	select {
-	case failed = <-frontEnded:
+	case failed = <-front:
 	case failed = <-ended:
 		running--
 		stopFront()
-		failed = errors.Join(failed, <-frontEnded)
+		failed = errors.Join(failed, <-front)
 	}
 	stopInner()
 	for range running {
 		failed = errors.Join(failed, <-ended)
 	}
-	return errors.Join(failed, s.letGo())
+	return failed
 }
 
 // begin runs the part, and returns where its end is told.
@@ -91,7 +91,7 @@ func (s *service) health() systemd.Health {
 	if s.app == nil {
 		return systemd.Health{Ready: true, Status: "forwarding to " + s.config.Upstream}
 	}
-	return cmdline.Health(s.app.State(), s.config.App)
+	return cmdline.Health(s.app, s.config.App)
 }
 
 func (p part) run(ctx context.Context) error {
@@ -109,8 +109,12 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"reload", s.reloadOnHangup},
 		{"host names", s.names.resolver.Serve},
 		{"history", s.admin.Sample},
+		{"store and command socket", s.awaitLoss},
 	}
-	parts = append(parts, part{"systemd", func(ctx context.Context) error { return (&systemd.Notifier{Log: s.log}).Serve(ctx, s.health) }})
+	if s.before != nil {
+		parts = append(parts, part{"predecessor", s.hearPredecessor})
+	}
+	parts = append(parts, part{"systemd", func(ctx context.Context) error { return s.manager.Serve(ctx, s.health) }})
 	if s.notify != nil {
 		parts = append(parts, part{"notifications", s.notify.Serve}, part{"notifications of bans", s.watchBans})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/overview"
+	"github.com/flask2ban/flask2ban/internal/systemd"
 )
 
 func serveFlags(cmd interface{ Flags() *pflag.FlagSet }) { config.AddFlags(cmd.Flags()) }
@@ -43,7 +44,8 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 	c.tuneMemory()
 	events := &overview.Events{}
 	log := slog.New(events.Tee(cmdline.NewLogger(c.stderr, cfg).Handler()))
-	s := &service{cli: c, config: cfg, current: cfg, load: load, log: log, events: events}
+	s := &service{cli: c, config: cfg, current: cfg, load: load, log: log, events: events, manager: &systemd.Notifier{Log: log}, lost: make(chan struct{}, 1)}
+	defer cmdline.Survive()()
 	if s.before, err = handover.FromPredecessor(); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/notify"
 	"github.com/flask2ban/flask2ban/internal/overview"
 	"github.com/flask2ban/flask2ban/internal/state"
+	"github.com/flask2ban/flask2ban/internal/systemd"
 	"github.com/flask2ban/flask2ban/proxy"
 	"github.com/flask2ban/flask2ban/routes"
 )
@@ -54,7 +55,10 @@ type service struct {
 	admin   *admin.Server
 	notify  *notify.Notifier // nil where nobody is told
 	adminAt net.Listener     // nil without --admin
-	held    *held            // what only one process can have; nil while none of it is ours
+	manager *systemd.Notifier
+	given   []given       // systemd's, in place of --listen
+	held    *held         // what only one process can have; nil while none of it is ours
+	lost    chan struct{} // gets a word when something held has failed
 	// before is the process that we take over from, after the one that takes
 	// over from us; nil mostly.
 	before *handover.Predecessor
@@ -76,7 +80,7 @@ type service struct {
 // opened is closed by close, also after an error.
 func (s *service) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openState, s.openNotify, s.openClients, s.openApp, s.openRoutes,
+		s.takeSockets, s.openState, s.openNotify, s.openClients, s.openApp, s.openRoutes,
 		s.openEngine, s.openMetrics, s.openCerts, s.openFront, s.openAdmin,
 	}
 	for _, step := range steps {
@@ -288,8 +292,8 @@ func (s *service) listen(handler *proxy.Handler) error {
 		ProxyProtocol:     s.announcers(),
 		Log:               s.log,
 	}
-	c.Listen, c.ListenTLS = listenOn(s.config)
-	c.Inherited = func(addr string) *os.File { return s.before.Socket(publicSocket + addr) }
+	c.Listen, c.ListenTLS = listenOn(s.listening())
+	c.Inherited = s.openPublicSocket
 	var serve http.Handler = handler
 	if s.certs != nil {
 		c.TLS = s.certs.tls

@@ -14,13 +14,6 @@ import (
 	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/state"
 	"github.com/flask2ban/flask2ban/internal/store"
-	"github.com/flask2ban/flask2ban/internal/systemd"
-)
-
-// The names of sockets that are handed over.
-const (
-	publicSocket = "listen "
-	adminSocket  = "admin"
 )
 
 // held is what only one process can have: the store, whose file is locked, and
@@ -30,9 +23,8 @@ type held struct {
 	group  sync.WaitGroup
 	store  ban.Store
 
-	mu     sync.Mutex
-	err    error
-	failed chan struct{} // closed with the first error
+	mu  sync.Mutex
+	err error
 }
 
 // hold opens the store and the command socket and serves both until letGo.
@@ -55,10 +47,18 @@ func (s *service) hold(ctx context.Context) error {
 // holdFor serves the engine with a store, and parts beside it.
 func (s *service) holdFor(st ban.Store, parts ...part) {
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &held{cancel: cancel, store: st, failed: make(chan struct{})}
+	h := &held{cancel: cancel, store: st}
 	parts = append(parts, part{"engine", func(ctx context.Context) error { return s.engine.Serve(ctx, st) }})
 	for _, p := range parts {
-		h.group.Go(func() { h.fail(p.run(ctx)) })
+		h.group.Go(func() {
+			if err := p.run(ctx); err != nil {
+				h.fail(err)
+				select {
+				case s.lost <- struct{}{}:
+				default: // it is known
+				}
+			}
+		})
 	}
 	s.held = h
 }
@@ -66,17 +66,15 @@ func (s *service) holdFor(st ban.Store, parts ...part) {
 func (h *held) fail(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err != nil && h.err == nil {
-		h.err = err
-		close(h.failed)
-	}
+	h.err = errors.Join(h.err, err)
 }
 
-// serve returns when ctx ends or something that was held has failed.
-func (h *held) serve(ctx context.Context) error {
+// awaitLoss returns when ctx ends or something that was held has failed; letGo
+// says what.
+func (s *service) awaitLoss(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-	case <-h.failed:
+	case <-s.lost:
 	}
 	return nil
 }
@@ -110,15 +108,12 @@ func (s *service) takeOver(ctx context.Context) error {
 	return s.hold(ctx)
 }
 
-// serving tells the predecessor, and hears what it still finds out.
-func (s *service) serving(ctx context.Context) {
-	if s.before == nil {
-		return
-	}
+// hearPredecessor tells it that we serve, and hears what it still finds out.
+func (s *service) hearPredecessor(ctx context.Context) error {
 	if err := s.before.Serving(); err != nil {
 		s.log.Warn("the predecessor can't be told that we serve", "error", err)
 	}
-	go s.before.Heard(ctx, func(data json.RawMessage) {
+	s.before.Heard(ctx, func(data json.RawMessage) {
 		var r ban.Record
 		if err := json.Unmarshal(data, &r); err != nil {
 			s.log.Warn("a record of the predecessor is lost", "error", err)
@@ -129,6 +124,8 @@ func (s *service) serving(ctx context.Context) {
 			Decided: r.Ban != nil,
 		})
 	})
+	<-ctx.Done()
+	return nil
 }
 
 // upgradeOnSignal gives way to a new process at SIGUSR2; end begins our own end.
@@ -140,8 +137,7 @@ func (s *service) upgradeOnSignal(ctx context.Context, end func()) error {
 			return
 		}
 		s.log.Info("a successor has taken over", "pid", s.after.PID())
-		n := systemd.Notifier{Log: s.log}
-		n.Successor(s.after.PID())
+		s.manager.Successor(s.after.PID())
 		end()
 	})
 }
@@ -173,7 +169,7 @@ func (s *service) upgrade(ctx context.Context) error {
 func (s *service) sockets() (handover.Sockets, error) {
 	open := map[string]net.Listener{}
 	for addr, l := range s.front.Sockets() {
-		open[publicSocket+addr] = l
+		open[s.nameOf(addr)] = l
 	}
 	if s.adminAt != nil {
 		open[adminSocket] = s.adminAt

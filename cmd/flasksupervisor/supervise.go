@@ -37,6 +37,7 @@ type service struct {
 // supervise keeps an app alive until ctx ends, or somebody asks for the end, or
 // the app ends by itself with nothing to serve.
 func (c *cli) supervise(ctx context.Context, cfg *config.Config) error {
+	defer cmdline.Survive()()
 	asked := ctx
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -72,7 +73,7 @@ func (s *service) open(c *cli) (err error) {
 		return err
 	}
 	ac := cmdline.AppConfig(s.config)
-	ac.OwnPort, ac.Unseen, ac.Listener, ac.Log, ac.Output, ac.Observer = true, true, listener, s.log, s.output, &observer{log: s.log}
+	ac.Program, ac.OwnPort, ac.Unseen, ac.Listener, ac.Log, ac.Output, ac.Observer = "flasksupervisor", true, true, listener, s.log, s.output, &observer{log: s.log}
 	ac.TakesOver = s.before != nil
 	if s.app, err = app.New(ac); err != nil {
 		return cmdline.Usage(err)
@@ -220,7 +221,7 @@ func (s *service) upgrade(ctx context.Context, c *commands) error {
 	return nil
 }
 
-func (s *service) health() systemd.Health { return cmdline.Health(s.app.State(), s.config.App) }
+func (s *service) health() systemd.Health { return cmdline.Health(s.app, s.config.App) }
 
 func (s *service) restart(ctx context.Context, why string) error {
 	return s.app.Roll(ctx, app.Reload, why)

@@ -59,6 +59,8 @@ type Config struct {
 	// NoProxyFix lets the app see 127.0.0.1 as every client, as without the
 	// hook.
 	NoProxyFix bool
+	// Program is our name where people read of us; empty means "flask2ban".
+	Program string
 	// HideRequests keeps the server's own line for each request out of
 	// Output, and Werkzeug's "Running on" with the address of our private
 	// socket, where nobody should go.

@@ -293,7 +293,7 @@ func (p *place) answers(i *instance) bool {
 		}
 		r.Header[p.app.secrets.request] = []string{probeID + " "}
 	}
-	r.Header.Set("User-Agent", "flask2ban (asks whether the app answers)")
+	r.Header.Set("User-Agent", p.app.config.Program+" (asks whether the app answers)")
 	res, err := probeClient(p).Do(r)
 	if err != nil {
 		return false

@@ -217,7 +217,7 @@ func (p *place) attend(ctx context.Context, i *instance) ending {
 // notReady ends an instance that takes too long, or because we are to end.
 func (p *place) notReady(ctx context.Context, i *instance, err error) ending {
 	if ctx.Err() != nil {
-		p.change(func(s *State) { s.Name, s.Reason = Stopping, "flask2ban ends" })
+		p.change(func(s *State) { s.Name, s.Reason = Stopping, p.app.config.Program+" ends" })
 		return ending{exit: i.stop(p.app.config.StopTimeout)}
 	}
 	reason := err.Error()
@@ -240,7 +240,7 @@ func (p *place) whileReady(ctx context.Context, i *instance) ending {
 		case e := <-i.exited:
 			return ending{exit: e, ready: true, healthy: time.Since(since)}
 		case <-ctx.Done():
-			p.change(func(s *State) { s.Name, s.Reason = Stopping, "flask2ban ends" })
+			p.change(func(s *State) { s.Name, s.Reason = Stopping, p.app.config.Program+" ends" })
 			return ending{exit: i.stop(p.app.config.StopTimeout), ready: true, healthy: time.Since(since)}
 		case <-p.retired:
 			return p.drain(ctx, i)

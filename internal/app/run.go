@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type App struct {
 	orders     chan order
 	rolling    sync.Mutex   // held by the one roll
 	vouched    atomic.Bool  // an instance of this app has vouched
+	ticked     atomic.Int64 // keepAlive's last tick, in nanoseconds since 1970
 	slowAt     atomic.Int64 // when a slow app was restarted, in nanoseconds since 1970
 
 	news   chan func() // for the Observer, in order
@@ -94,6 +96,7 @@ func withDefaults(c Config) (Config, error) {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
+	c.Program = cmp.Or(c.Program, "flask2ban")
 	if c.StartTimeout == 0 {
 		c.StartTimeout = DefaultStartTimeout
 	}
@@ -277,6 +280,7 @@ func (a *App) keepAlive(ctx context.Context) error {
 		case o := <-a.orders:
 			tasks.Go(func() { o.done <- o.do(ctx, begin) })
 		case now := <-tick.C:
+			a.ticked.Store(now.UnixNano())
 			a.scale(scale, now, begin)
 		}
 	}
@@ -285,6 +289,15 @@ func (a *App) keepAlive(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// aliveWithin is how long keepAlive's tick may be late on a loaded machine.
+const aliveWithin = 20 * time.Second
+
+// Alive says whether what keeps the app alive is itself at work, for a watchdog.
+func (a *App) Alive() bool {
+	last := a.ticked.Load()
+	return last == 0 || time.Since(time.Unix(0, last)) < aliveWithin
 }
 
 // order is what keepAlive is to do beside the rest: begin serves a place.
@@ -312,7 +325,7 @@ func (a *App) change(p *place, change func(*State)) {
 
 // ended is the last change.
 func (a *App) ended(err error) {
-	reason := "flask2ban ended it"
+	reason := a.config.Program + " ended it"
 	if err != nil {
 		reason = err.Error()
 	}

@@ -65,10 +65,10 @@ func stay(name, group string, euid int) (identity, error) {
 		return identity{}, err
 	}
 	if name != "" && name != id.name && name != strconv.Itoa(euid) {
-		return identity{}, fmt.Errorf("run the app as %s: only root can; start flask2ban as root or without --user", name)
+		return identity{}, fmt.Errorf("run the app as %s: only root can; start as root or without --user", name)
 	}
 	if group != "" {
-		return identity{}, errors.New("run the app in another group: only root can; start flask2ban as root or without --group")
+		return identity{}, errors.New("run the app in another group: only root can; start as root or without --group")
 	}
 	return id, nil
 }

@@ -33,8 +33,8 @@ func TestChooseUser(t *testing.T) {
 		{name: "no such group", user: "nobody", group: "no-such-group", ch: chooser{0, "", owner(0)}, err: `look up group "no-such-group": there is no such group`},
 		{name: "not as root", ch: chooser{65534, "1", owner(2)}, uid: 65534},
 		{name: "not as root, oneself", user: "nobody", ch: chooser{65534, "", owner(2)}, uid: 65534},
-		{name: "not as root, another", user: "daemon", ch: chooser{65534, "", owner(2)}, err: "run the app as daemon: only root can; start flask2ban as root or without --user"},
-		{name: "not as root, a group", group: "daemon", ch: chooser{65534, "", owner(2)}, err: "run the app in another group: only root can; start flask2ban as root or without --group"},
+		{name: "not as root, another", user: "daemon", ch: chooser{65534, "", owner(2)}, err: "run the app as daemon: only root can; start as root or without --user"},
+		{name: "not as root, a group", group: "daemon", ch: chooser{65534, "", owner(2)}, err: "run the app in another group: only root can; start as root or without --group"},
 	}
 	for _, c := range cases {
 		id, err := chooseUser(c.user, c.group, c.ch)

@@ -94,15 +94,16 @@ func DescribeInstance(in app.State) string {
 	return text
 }
 
-// Health is how the service manager sees an app's state.
-func Health(st app.State, name string) systemd.Health {
+// Health is how the service manager sees an app. A watchdog that starves gets
+// us killed, and our clients refused; so it goes hungry only where a new process
+// would help: what keeps the app alive hangs itself. An app that is down, in a
+// crash loop even, is being handled: we answer for it, and try again.
+func Health(a *app.App, name string) systemd.Health {
+	st := a.State()
 	h := systemd.Health{Status: name + " is " + DescribeInstance(app.State{Name: st.Name, PID: st.PID, Restarts: st.Restarts, LastExit: st.LastExit, Reason: st.Reason})}
-	switch st.Name {
-	case app.Ready:
-		h.Ready = true
-	case app.Starting, app.Restarting, app.Stopping:
-		h.Busy = true
-	}
+	alive := a.Alive()
+	h.Ready = alive && st.Name == app.Ready
+	h.Handled = alive && st.Name != app.Stopped
 	return h
 }
 

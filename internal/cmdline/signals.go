@@ -30,6 +30,14 @@ func OnSignal(ctx context.Context, sig os.Signal, do func()) error {
 	}
 }
 
+// Survive keeps SIGHUP and SIGUSR2, which ask a daemon that serves for something,
+// from killing one that is still starting, or ending. It returns its end.
+func Survive() (stop func()) {
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGHUP, syscall.SIGUSR2)
+	return func() { signal.Stop(ignored) }
+}
+
 // WaitFor stays in the place of a successor where somebody waits for us: a
 // shell, a container whose process 1 we are. It passes signals on, and returns
 // the successor's exit code as an error. systemd was told whom to wait for.

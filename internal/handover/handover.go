@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -303,6 +304,14 @@ func (p *Predecessor) Socket(name string) *os.File {
 	f := p.sockets[name]
 	delete(p.sockets, name)
 	return f
+}
+
+// Names are those of the sockets that were handed over and not yet taken.
+func (p *Predecessor) Names() []string {
+	if p == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(p.sockets))
 }
 
 // Ready says that we can take over, and returns when the old process has let go

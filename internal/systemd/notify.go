@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -19,22 +20,24 @@ import (
 const beat = 500 * time.Millisecond
 
 // Notifier speaks to the service manager, if there is one: $NOTIFY_SOCKET names
-// its socket.
+// its socket. It may be used by several goroutines.
 type Notifier struct {
 	// Log is told once where the manager can't be reached.
 	Log *slog.Logger
 
+	mu     sync.Mutex
 	failed bool
+	passed bool // another process is the service
 }
 
 // Health is how a daemon is, as the manager is to know it.
 type Health struct {
 	// Ready says that the service does what it is for. The manager's start
 	// job ends with the first true one; the watchdog is fed only while it is
-	// true or Busy is.
+	// true or Handled is.
 	Ready bool
-	// Busy says that it will be ready soon: the app is started again.
-	Busy bool
+	// Handled says that we do what can be done until it is ready.
+	Handled bool
 	// Status is a line for "systemctl status".
 	Status string
 }
@@ -80,7 +83,7 @@ func (t *teller) news(h Health, watchdog bool) []string {
 		t.status = status
 		lines = append(lines, "STATUS="+status)
 	}
-	if watchdog && (h.Ready || h.Busy) {
+	if watchdog && (h.Ready || h.Handled) {
 		lines = append(lines, daemon.SdNotifyWatchdog)
 	}
 	return lines
@@ -103,14 +106,22 @@ func (n *Notifier) Reload(f func() error) error {
 	return f()
 }
 
-// Successor tells that another process is the service from now on.
-func (n *Notifier) Successor(pid int) { n.send([]string{fmt.Sprintf("MAINPID=%d", pid)}) }
+// Successor tells that another process is the service from now on. It is the
+// last word.
+func (n *Notifier) Successor(pid int) {
+	n.send([]string{fmt.Sprintf("MAINPID=%d", pid)})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.passed = true
+}
 
 // Watched says whether there is a manager that hears us.
 func Watched() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 func (n *Notifier) send(lines []string) {
-	if len(lines) == 0 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(lines) == 0 || n.passed {
 		return
 	}
 	_, err := daemon.SdNotify(false, strings.Join(lines, "\n"))

@@ -17,7 +17,9 @@ IMPORTING = 60.0  # seconds to wait for a main thread that still imports
 AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM = 2, 10, 1, 1  # Linux
 
 entry = None  # the application that the command line named, where it did
-_main_thread = _thread.get_ident()
+# As it is before gevent replaces it by the greenlet's.
+_thread_ident = _thread.get_ident
+_main_thread = _thread_ident()
 _taken = {}  # descriptor -> Flask app or None
 _claim = None  # the lock file, open while this process has the socket
 
@@ -118,7 +120,7 @@ def _decide(fd, frame):
 
 def _is_opaque_entry(server):
     """A server whose application isn't there yet, in the main thread."""
-    if _thread.get_ident() != _main_thread or _is_taken():
+    if _thread_ident() != _main_thread or _is_taken():
         return False
     if server.application is None:
         return served.SERVERS.get(server.package, False)
@@ -136,7 +138,7 @@ def _is_entry(flask):
         return True
     if known is not None:
         return False
-    if _thread.get_ident() == _main_thread:
+    if _thread_ident() == _main_thread:
         return True
     return _wait_for_main(flask)
 
