@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/signal"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/app"
 	"github.com/flask2ban/flask2ban/internal/clientip"
+	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/notify"
 	"github.com/flask2ban/flask2ban/proxy"
@@ -160,22 +159,16 @@ func changes(old, next *config.Config) (applied, waiting []string) {
 
 // reloadOnHangup reloads at each SIGHUP, as daemons do.
 func (s *service) reloadOnHangup(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hangup:
-			if err := s.reloadAll(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				s.log.Error("reload", "error", err)
-			}
+	return cmdline.OnSignal(ctx, syscall.SIGHUP, func() {
+		err := s.manager.Reload(func() error {
+			err := s.reloadAll(ctx)
 			if s.app != nil {
-				if err := s.app.Roll(ctx, app.Reload, "SIGHUP"); err != nil && ctx.Err() == nil {
-					s.log.Error("replace the app", "error", err)
-				}
+				err = errors.Join(err, s.app.Roll(ctx, app.Reload, "SIGHUP"))
 			}
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("reload", "error", err)
 		}
-	}
+	})
 }
