@@ -145,9 +145,9 @@ func (s *service) upgradeOnSignal(ctx context.Context, end func()) error {
 func (s *service) upgrade(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, s.config.StartTimeout+cmdline.TakeOverTime)
 	defer cancel()
-	sockets, err := s.sockets()
+	sockets := handover.Sockets{}
 	defer sockets.Close()
-	if err != nil {
+	if err := s.copySockets(sockets); err != nil {
 		return err
 	}
 	next, err := handover.Start(wait, sockets)
@@ -165,8 +165,8 @@ func (s *service) upgrade(ctx context.Context) error {
 	return nil
 }
 
-// sockets are copies of all that we listen on.
-func (s *service) sockets() (handover.Sockets, error) {
+// copySockets copies all that we listen on.
+func (s *service) copySockets(to handover.Sockets) error {
 	open := map[string]net.Listener{}
 	for addr, l := range s.front.Sockets() {
 		open[s.nameOf(addr)] = l
@@ -174,15 +174,14 @@ func (s *service) sockets() (handover.Sockets, error) {
 	if s.adminAt != nil {
 		open[adminSocket] = s.adminAt
 	}
-	all := handover.Sockets{}
 	for name, l := range open {
 		f, err := handover.Copy(l)
 		if err != nil {
-			return all, err
+			return err
 		}
-		all[name] = f
+		to[name] = f
 	}
-	return all, nil
+	return nil
 }
 
 // successorStore takes what the last requests bring to light to the successor.
