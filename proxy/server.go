@@ -91,7 +91,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		MaxHeaderBytes:    c.MaxHeaderBytes,
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,
-		TLSConfig:         c.TLS,
+		TLSConfig:         offeringHTTP2(c.TLS),
 		Protocols:         protocols(c.H2C),
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}
@@ -122,6 +122,18 @@ func (c *ServerConfig) open(addr string) (net.Listener, error) {
 // Sockets are the listening sockets by the addresses asked for, to be copied for
 // a process that takes over.
 func (s *Server) Sockets() map[string]net.Listener { return s.sockets }
+
+// offeringHTTP2 names HTTP/2 in the configuration itself. An http.Server that
+// serves without TLS first looks for it there, and only then; without it, a
+// server for both would offer HTTP/2 to its TLS clients and not speak it.
+func offeringHTTP2(c *tls.Config) *tls.Config {
+	if c == nil || slices.Contains(c.NextProtos, "h2") {
+		return c
+	}
+	c = c.Clone()
+	c.NextProtos = append([]string{"h2", "http/1.1"}, c.NextProtos...)
+	return c
+}
 
 // protocols are HTTP/1.1, HTTP/2 over TLS, and without it by choice.
 func protocols(h2c bool) *http.Protocols {
