@@ -34,7 +34,7 @@ deps: ## install what the tests need (apt; no-op where it is there)
 
 .PHONY: test
 test: deps ## install what the tests need and run all of them with the race detector
-	go test -race -timeout 20m ./...
+	go test -race -timeout 45m ./...
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, go.mod tidy

@@ -107,6 +107,13 @@ func TestSidecar(t *testing.T) {
 	d := start(t, example(t, "hello"), "", "app.py", "--upstream", "http://"+upstream.addr)
 	c := d.from("127.0.1.1")
 	c.want(200, "/2020")
+	// What is asked before the sidecar knows how the app answers unknown paths
+	// is no evidence.
+	d.await("an unknown path is evidence", func() bool {
+		c := d.from("127.0.1.3")
+		c.get("/nowhere")
+		return d.metric("flask2ban_evidence_total", "kind", "unexpected_path") > 0
+	})
 	wantBanned(t, d, "127.0.1.2", "/a", "/b", "/c", "/d", "/e", "/f", "/g")
 	c.want(200, "/")
 }
