@@ -153,7 +153,6 @@ func (x *exchange) Write(p []byte) (int, error) {
 	n, err := x.writer.Write(p)
 	x.bytes += int64(n)
 	if x.asked && !x.failed {
-		x.handler.gate.sent(x.handler.Now())
 		x.flight.Moved()
 	}
 	if x.flush && err == nil {

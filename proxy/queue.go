@@ -36,9 +36,8 @@ type queue struct {
 	mean      time.Duration // of what requests take lately
 	highAt    time.Time     // when one of the best class came last
 	lastDone  time.Time
-	completed uint64        // requests
-	took      time.Duration // by them, in all
-	strain    int           // seconds for which requests have stood while others were answered
+	completed uint64 // requests
+	strain    int    // seconds for which requests have stood while others were answered
 	strainAt  time.Time
 }
 

@@ -83,9 +83,8 @@ func (s *slot) settle(to slotState) {
 // gate is the queue in use.
 type gate struct {
 	QueueConfig
-	now      func() time.Time
-	lines    [classes]*metrics.QueueMetrics
-	lastByte atomic.Int64 // Unix time in ns
+	now   func() time.Time
+	lines [classes]*metrics.QueueMetrics
 
 	mu        sync.Mutex
 	queue     queue
@@ -215,16 +214,11 @@ func (g *gate) tick() {
 
 // answering notes that the app has begun to answer.
 func (x *exchange) answering(status int) {
-	g := x.handler.gate
-	g.sent(x.handler.Now())
 	x.slot.phase.Store(phaseAnswer)
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(first(x.Header(), "Content-Type"), "text/event-stream") {
-		g.lengthen(&x.slot)
+		x.handler.gate.lengthen(&x.slot)
 	}
 }
-
-// sent notes that the app has sent something.
-func (g *gate) sent(now time.Time) { g.lastByte.Store(now.UnixNano()) }
 
 // overloadRetry is when a client that was refused for overload should ask
 // again.
