@@ -52,9 +52,10 @@ func getEnv(env []string, name string) string {
 	return ""
 }
 
-// setEnv returns env with one variable set.
+// setEnv returns a copy of env with one variable set: workers start beside each
+// other from the same environment.
 func setEnv(env []string, name, value string) []string {
-	env = slices.DeleteFunc(env, func(entry string) bool {
+	env = slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		return strings.HasPrefix(entry, name+"=")
 	})
 	return append(env, name+"="+value)
