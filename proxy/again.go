@@ -3,10 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"sync"
-	"sync/atomic"
 
 	"github.com/flask2ban/flask2ban/internal/app"
 )
@@ -36,7 +33,7 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	switch {
 	case x == nil, r.Context().Err() != nil, errors.As(cause, &client), isUpgrade(r, "websocket"):
 		return nil, false
-	case isKept && (!t.lean.can(r) || !body.rewind()): // http.Transport may still be reading it
+	case isKept && !t.lean.can(r): // http.Transport may still be reading it
 		return nil, false
 	}
 	var unsent errUnsent
@@ -44,7 +41,8 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	ctx, cancel := context.WithTimeout(r.Context(), x.handler.Hold)
 	defer cancel()
 	err := x.handler.App.Again(ctx, &x.flight, safe, errors.As(cause, &unsent))
-	if err != nil || t.blames(x, try) {
+	blamed := t.blames(x, try)
+	if err != nil || blamed || isKept && !body.rewind() {
 		return nil, false
 	}
 	next := r.Clone(r.Context())
@@ -108,75 +106,4 @@ func (x *exchange) speak(id []byte) string {
 // who is what the app's hook is to know, but for the id.
 func (x *exchange) who() app.Forwarded {
 	return app.Forwarded{Client: x.identity.Addr, Scheme: x.identity.Scheme, Host: x.identity.Host}
-}
-
-// Bounds of what is kept of bodies for a second try, in bytes: of one request,
-// and of all together. What is larger is sent once only.
-const (
-	maxKept    = 1 << 20
-	maxKeptAll = 64 << 20
-)
-
-// keptBody is a request's body that can be sent again, as long as it is small.
-type keptBody struct {
-	io.ReadCloser
-	all *atomic.Int64 // bytes kept by all requests
-
-	mu      sync.Mutex
-	kept    []byte
-	at      int   // how much of kept was read in this try
-	counted int64 // what all has of kept
-	lost    bool  // nothing more is kept: too much, or no other try
-}
-
-// keep makes r's body one that can be sent again.
-func (t *transport) keep(r *http.Request) (*http.Request, *keptBody) {
-	body := &keptBody{ReadCloser: r.Body, all: &t.kept}
-	out := *r
-	out.Body = body
-	return &out, body
-}
-
-// done says that there will be no other try. The body may still be read.
-func (b *keptBody) done() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.all.Add(-b.counted)
-	b.counted, b.lost = 0, true
-}
-
-// Read implements io.Reader.
-func (b *keptBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	if b.at < len(b.kept) {
-		n := copy(p, b.kept[b.at:])
-		b.at += n
-		b.mu.Unlock()
-		return n, nil
-	}
-	b.mu.Unlock()
-	n, err := b.ReadCloser.Read(p)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.lost || n == 0 {
-		return n, err
-	}
-	if len(b.kept)+n > maxKept || b.all.Load()+int64(n) > maxKeptAll {
-		b.all.Add(-b.counted)
-		b.counted, b.lost, b.kept, b.at = 0, true, nil, 0
-		return n, err
-	}
-	b.counted += int64(n)
-	b.all.Add(int64(n))
-	b.kept = append(b.kept, p[:n]...)
-	b.at = len(b.kept)
-	return n, err
-}
-
-// rewind begins anew; false where that isn't possible.
-func (b *keptBody) rewind() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.at = 0
-	return !b.lost
 }

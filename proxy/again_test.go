@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -32,7 +31,7 @@ func (a *provingApp) Again(_ context.Context, _ *app.Flight, safe, _ bool) error
 
 // uploadTo sends a body through a handler whose app breaks the first tries'
 // connections after it has read so much of the body.
-func uploadTo(t *testing.T, proof error, breaks, read, size int) (w *httptest.ResponseRecorder, got []byte, tries int) {
+func uploadTo(t *testing.T, dir string, proof error, breaks, read, size int) (w *httptest.ResponseRecorder, got []byte, tries int) {
 	t.Helper()
 	var count atomic.Int32
 	a := &provingApp{proof: proof}
@@ -47,7 +46,7 @@ func uploadTo(t *testing.T, proof error, breaks, read, size int) (w *httptest.Re
 		}
 		got = body
 		io.WriteString(w, "done")
-	}, func(c *Config, _ *ban.Config) { c.App = a })
+	}, func(c *Config, _ *ban.Config) { c.App, c.BodyDir = a, dir })
 	body := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	r := httptest.NewRequest("POST", "/post", io.NopCloser(bytes.NewReader(body)))
 	r.ContentLength = int64(len(body))
@@ -64,45 +63,28 @@ func TestUnreadUploadsAreSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name              string
+		dir               string
 		proof             error
 		breaks, read      int
 		size, code, tries int
 	}{
-		{"nothing read", nil, 1, 0, 64 << 10, 200, 2},
-		{"header and some bytes read", nil, 2, 1000, 256 << 10, 200, 3},
-		{"no proof", errors.New("it may have begun"), 1, 0, 64 << 10, 502, 1},
-		{"too much to keep", nil, 1, 3 << 20, 4 << 20, 502, 1},
-		{"it never works", nil, 99, 0, 1 << 10, 502, 3},
+		{"nothing read", "", nil, 1, 0, 64 << 10, 200, 2},
+		{"header and some bytes read", "", nil, 2, 1000, 256 << 10, 200, 3},
+		{"no proof", "", errors.New("it may have begun"), 1, 0, 64 << 10, 502, 1},
+		{"too much for memory, and no folder", "", nil, 1, 3 << 20, 4 << 20, 502, 1},
+		{"too much for memory", t.TempDir(), nil, 2, 3 << 20, 5 << 20, 200, 3},
+		{"as much as memory takes", t.TempDir(), nil, 1, maxKept, maxKept, 200, 2},
+		{"one byte more", t.TempDir(), nil, 1, maxKept + 16, maxKept + 16, 200, 2},
+		{"large, and nothing read", t.TempDir(), nil, 1, 0, 5 << 20, 200, 2},
+		{"large, and no disk", "/dev/null/bodies", nil, 1, 3 << 20, 5 << 20, 502, 1},
+		{"it never works", "", nil, 99, 0, 1 << 10, 502, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w, got, tries := uploadTo(t, tt.proof, tt.breaks, tt.read, tt.size)
+			w, got, tries := uploadTo(t, tt.dir, tt.proof, tt.breaks, tt.read, tt.size)
 			if w.Code != tt.code || tries != tt.tries || (tt.code == 200) != (got != nil) {
 				t.Errorf("%d after %d tries, want %d after %d: %s", w.Code, tries, tt.code, tt.tries, w.Body)
 			}
 		})
-	}
-}
-
-// TestWhatIsKeptOfBodiesIsBounded gives back what it took.
-func TestWhatIsKeptOfBodiesIsBounded(t *testing.T) {
-	t.Parallel()
-	tr := &transport{lean: &lean{}}
-	for range 3 {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 1000)))
-		_, body := tr.keep(r)
-		io.Copy(io.Discard, body)
-		if n := tr.kept.Load(); n != 1000 {
-			t.Errorf("%d bytes are counted, want 1000", n)
-		}
-		body.done()
-		if n := tr.kept.Load(); n != 0 {
-			t.Errorf("%d bytes are counted at the end", n)
-		}
-	}
-	tr.kept.Store(maxKeptAll)
-	_, body := tr.keep(httptest.NewRequest("POST", "/", strings.NewReader("full")))
-	if all, err := io.ReadAll(body); string(all) != "full" || err != nil || body.rewind() {
-		t.Errorf("got %q, %v; can be sent again though nothing may be kept", all, err)
 	}
 }

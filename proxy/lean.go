@@ -10,13 +10,14 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// lean is a RoundTripper for requests without body over HTTP/1.1 without TLS.
+// lean is a RoundTripper for requests over HTTP/1.1, to apps that speak TLS too.
 //
 // http.Transport hands each request to a writing and a reading goroutine of
 // its connection and waits for them. With nothing to write after the header
@@ -57,10 +58,10 @@ type leanConn struct {
 	used  bool             // it has carried an answer before
 }
 
-// can says whether lean does a request as well as http.Transport: no TLS, no
-// trailers, no change of protocol, no waiting for 100 Continue.
+// can says whether lean does a request as well as http.Transport: no trailers,
+// no other protocol, no waiting for 100 Continue.
 func (l *lean) can(r *http.Request) bool {
-	return r.URL.Scheme == "http" && len(r.Trailer) == 0 && len(r.Header["Upgrade"]) == 0 && len(r.Header["Expect"]) == 0
+	return len(r.Trailer) == 0 && len(r.Header["Upgrade"]) == 0 && len(r.Header["Expect"]) == 0
 }
 
 // hasBody says whether a request brings a body.
@@ -69,28 +70,31 @@ func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBo
 // RoundTrip implements http.RoundTripper. The request's body is not looked at.
 // Where the app has closed a kept connection, one fresh connection is tried.
 func (l *lean) RoundTrip(r *http.Request) (*http.Response, error) {
-	if c := l.taken(r.URL.Host); c != nil {
+	if c := l.taken(r.URL); c != nil {
 		res, err := l.exchange(c, r)
 		if !errors.Is(err, errStale) || r.Context().Err() != nil {
 			return res, err
 		}
 	}
-	c, err := l.dial(r.Context(), r.URL.Host)
+	c, err := l.dial(r.Context(), r.URL)
 	if err != nil {
 		return nil, err
 	}
 	return l.exchange(c, r)
 }
 
-// taken takes a kept connection to addr that is as quiet as it should be; nil
-// if there is none.
-func (l *lean) taken(addr string) *leanConn {
+// taken takes a kept connection to u that is as quiet as it should be; nil if
+// there is none.
+func (l *lean) taken(u *url.URL) *leanConn {
+	if u.Scheme == "https" {
+		return nil // none are kept
+	}
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.idle) - 1; i >= 0; i-- {
 		c := l.idle[i]
-		if c.addr != addr {
+		if c.addr != u.Host {
 			continue
 		}
 		l.idle = slices.Delete(l.idle, i, i+1)
@@ -116,19 +120,24 @@ func (c *leanConn) quiet() bool {
 	return err == nil && quiet
 }
 
-func (l *lean) dial(ctx context.Context, addr string) (*leanConn, error) {
+func (l *lean) dial(ctx context.Context, u *url.URL) (*leanConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, leanDialTime)
 	defer cancel()
-	conn, err := l.dialer.DialContext(ctx, "tcp", addr)
+	conn, err := l.dialer.DialContext(ctx, "tcp", u.Host)
 	if err != nil {
 		return nil, errUnsent{err}
 	}
-	c := &leanConn{Conn: conn, addr: addr, w: bufio.NewWriterSize(conn, 4<<10)}
+	c := &leanConn{Conn: conn, addr: u.Host}
 	if c.raw, err = conn.(*net.TCPConn).SyscallConn(); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	c.limit.R = conn
+	size := 4 << 10
+	if u.Scheme == "https" {
+		c.Conn, size = secured(conn, u), maxRecord
+	}
+	c.w = bufio.NewWriterSize(c.Conn, size)
+	c.limit.R = c.Conn
 	c.r = bufio.NewReaderSize(&c.limit, 4<<10)
 	return c, nil
 }
@@ -195,7 +204,7 @@ func (l *lean) exchange(c *leanConn, r *http.Request) (*http.Response, error) {
 		c.Close()
 		return nil, err
 	}
-	body := &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, keep: !res.Close, of: exchangeOf(r.Context())}
+	body := &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, keep: !res.Close && !c.secure(), of: exchangeOf(r.Context())}
 	if res.Body == http.NoBody {
 		body.ended = true
 	}
@@ -212,6 +221,9 @@ func onConn(r *http.Request, c *leanConn) {
 
 // roundTrip writes the request and reads the answer's header.
 func (c *leanConn) roundTrip(r *http.Request) (*http.Response, error) {
+	if err := c.greet(); err != nil {
+		return nil, err
+	}
 	if err := c.write(r); err != nil {
 		return nil, c.stale(err)
 	}
@@ -267,6 +279,9 @@ var leanExclude = map[string]bool{"Host": true, "User-Agent": true, "Transfer-En
 func (c *leanConn) write(r *http.Request) error {
 	if err := c.writeHead(r); err != nil {
 		return err
+	}
+	if c.secure() {
+		c.w.WriteString("Connection: close\r\n")
 	}
 	c.w.WriteString("\r\n")
 	return c.w.Flush()

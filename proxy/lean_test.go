@@ -252,7 +252,7 @@ func TestLeanLeavesToOthers(t *testing.T) {
 		can  bool
 	}{
 		{"plain", get("http://h/"), true},
-		{"TLS", get("https://h/"), false},
+		{"TLS", get("https://h/"), true},
 		{"upgrade", get("http://h/", "Upgrade", "websocket"), false},
 		{"expect", get("http://h/", "Expect", "100-continue"), false},
 		{"body", post, true}, // by upload

@@ -67,11 +67,13 @@ func awaitEnd(c closer) {
 func (l *lingers) dialer(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, addr)
-		if err != nil || exchangeOf(ctx) == nil {
+		x := exchangeOf(ctx)
+		if err != nil || x == nil {
 			return c, err
 		}
 		conn := &heldConn{Conn: c, ctx: context.WithoutCancel(ctx), lingers: l}
-		exchangeOf(ctx).slot.holds.Add(1)
+		x.slot.holds.Add(1)
+		x.flight.On(c)
 		return conn, nil
 	}
 }

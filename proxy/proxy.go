@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -56,9 +57,12 @@ type Config struct {
 	// MinRate is the least rate, in bytes a second, at which a client must send
 	// a body and take an answer, after a minute's patience; 0 means any.
 	MinRate int64
-	// SpoolDir is where request bodies are held until they are complete, a
-	// folder of our own; empty streams them.
-	SpoolDir string
+	// BodyDir is where request bodies are put that are too large for memory, a
+	// folder of our own: those that may have to be sent again, and with
+	// HoldBodies all, which then go to the app when they are complete. Empty puts
+	// none there, and holds none.
+	BodyDir    string
+	HoldBodies bool
 	// SecurePort is the port where HTTPS is spoken: requests that came without
 	// it are sent there. 0 means that they are answered.
 	SecurePort int
@@ -107,6 +111,7 @@ type Handler struct {
 	pages    pages
 	tarpit   chan struct{}
 	spool    *spool          // nil streams bodies
+	kept     *nameless       // bodies to be sent again; nil keeps them in memory only
 	ended    context.Context // has ended: asks without waiting
 	held     atomic.Int32    // requests that wait for an instance
 	// manner is how the app answers unknown paths.
@@ -123,6 +128,7 @@ func New(c Config) (*Handler, error) {
 	case c.Upstream.Path != "" && c.Upstream.Path != "/":
 		return nil, fmt.Errorf("proxy: upstream %s: a path is not supported; mount the app with --prefix instead", c.Upstream)
 	}
+	c.Upstream = withPort(c.Upstream)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -138,17 +144,41 @@ func New(c Config) (*Handler, error) {
 		warnings: onceLog{log: c.Log},
 		tarpit:   make(chan struct{}, maxTarpits),
 	}
-	if c.SpoolDir != "" {
-		h.spool = newSpool(c.SpoolDir, func(err error) {
-			h.warnings.warn("spool", "a request body can't be held; it is streamed to the app", "dir", c.SpoolDir, "error", err)
-		})
-	}
+	h.openBodies()
 	var end context.CancelFunc
 	h.ended, end = context.WithCancel(context.Background())
 	end()
 	h.upgraded.handler = h
 	h.reverse = newReverseProxy(h)
 	return h, nil
+}
+
+// withPort names the port that a URL leaves to its scheme.
+func withPort(u *url.URL) *url.URL {
+	if u.Port() != "" {
+		return u
+	}
+	with, port := *u, "80"
+	if u.Scheme == "https" {
+		port = "443"
+	}
+	with.Host = net.JoinHostPort(u.Hostname(), port)
+	return &with
+}
+
+// openBodies prepares the folder for bodies.
+func (h *Handler) openBodies() {
+	if h.BodyDir == "" {
+		return
+	}
+	h.kept = newNameless(h.BodyDir, maxKeptFiles, func(err error) {
+		h.warnings.warn("kept", "a large request body can't be kept; were the app to die now, its request could not be sent again", "dir", h.BodyDir, "error", err)
+	})
+	if h.HoldBodies {
+		h.spool = newSpool(h.BodyDir, func(err error) {
+			h.warnings.warn("spool", "a request body can't be held; it is streamed to the app", "dir", h.BodyDir, "error", err)
+		})
+	}
 }
 
 // ServeHTTP is the way of one request: who asks, what for, may they, the

@@ -61,8 +61,9 @@ func (s *Sidecar) TLS() bool { return s.upstream.Scheme == "https" }
 // Prepare implements App. There is no hook to prepare for.
 func (s *Sidecar) Prepare(*http.Request, []string) {}
 
-// Enter implements App. How the app is, is its keeper's business.
-func (s *Sidecar) Enter(*app.Flight) {}
+// Enter implements App. How the app is, is its keeper's business, and what it
+// has begun, nobody says.
+func (s *Sidecar) Enter(f *app.Flight) { f.Begins() }
 
 // Leave implements App.
 func (s *Sidecar) Leave(*app.Flight) {}

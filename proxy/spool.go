@@ -2,26 +2,20 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 )
 
 // spool holds request bodies until they are complete, so that a slow upload
-// takes none of the app's workers: small ones in memory, larger ones in files
-// that no name leads to, so that they vanish with us however we end. Beyond its
-// bounds, or where the disk fails, the rest of a body is streamed as without it.
+// takes none of the app's workers: small ones in memory, larger ones in files.
+// Beyond its bounds, or where the disk fails, the rest of a body is streamed as
+// without it.
 type spool struct {
-	dir  string
-	warn func(err error)
-	mem  atomic.Int64 // bytes in memory
-	disk atomic.Int64 // bytes in files
+	*nameless
+	mem atomic.Int64 // bytes in memory
 }
 
 // Bounds of the spool, in bytes: of one body in memory, of all in memory, of
@@ -34,8 +28,7 @@ const (
 
 // newSpool holds bodies in dir, which is its own.
 func newSpool(dir string, warn func(error)) *spool {
-	os.RemoveAll(dir) // what a file system without O_TMPFILE left of a kill
-	return &spool{dir: dir, warn: warn}
+	return &spool{nameless: newNameless(dir, spoolDisk, warn)}
 }
 
 // spooled is a body that the spool holds.
@@ -53,7 +46,7 @@ type spooled struct {
 func (b *spooled) Close() error {
 	b.once.Do(func() {
 		b.spool.mem.Add(-b.mem)
-		b.spool.disk.Add(-b.disk)
+		b.spool.used.Add(-b.disk)
 		if b.file != nil {
 			b.file.Close()
 		}
@@ -146,43 +139,10 @@ type spoolWriter struct {
 	partial int // what the last Write wrote, where it failed
 }
 
-var errSpoolFull = errors.New("too many request bodies are being held")
-
 // Write implements io.Writer.
-func (w *spoolWriter) Write(p []byte) (int, error) {
-	if !reserve(&w.b.spool.disk, int64(len(p)), spoolDisk) {
-		w.partial = 0
-		return 0, errSpoolFull
-	}
-	n, err := w.b.file.Write(p)
+func (w *spoolWriter) Write(p []byte) (n int, err error) {
+	n, err = w.b.spool.write(w.b.file, p)
 	w.b.disk += int64(n)
-	w.b.spool.disk.Add(int64(n - len(p)))
 	w.partial = n
 	return n, err
-}
-
-// create makes a file without a name; on file systems that can't, one whose
-// name is gone at once.
-func (s *spool) create() (*os.File, error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, err
-	}
-	fd, err := unix.Open(s.dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
-	if err == nil {
-		return os.NewFile(uintptr(fd), filepath.Join(s.dir, "body")), nil
-	}
-	file, err := os.CreateTemp(s.dir, "body-")
-	if err != nil {
-		return nil, err
-	}
-	return file, os.Remove(file.Name())
-}
-
-// reserve adds n to used unless that exceeds most.
-func reserve(used *atomic.Int64, n, most int64) bool {
-	if used.Add(n) <= most {
-		return true
-	}
-	used.Add(-n)
-	return false
 }

@@ -40,7 +40,7 @@ func TestSpool(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSpool(t.TempDir()+"/bodies", func(error) {})
 			s.mem.Store(tt.mem)
-			s.disk.Store(tt.disk)
+			s.used.Store(tt.disk)
 			want := make([]byte, tt.size)
 			rand.Read(want)
 			r := &http.Request{Body: io.NopCloser(bytes.NewReader(want)), ContentLength: -1, TransferEncoding: []string{"chunked"}, Header: http.Header{}}
@@ -61,8 +61,8 @@ func TestSpool(t *testing.T) {
 			}
 			done()
 			done()
-			if s.mem.Load() != tt.mem || s.disk.Load() != tt.disk {
-				t.Errorf("%d in memory, %d on disk are left", s.mem.Load()-tt.mem, s.disk.Load()-tt.disk)
+			if s.mem.Load() != tt.mem || s.used.Load() != tt.disk {
+				t.Errorf("%d in memory, %d on disk are left", s.mem.Load()-tt.mem, s.used.Load()-tt.disk)
 			}
 		})
 	}
@@ -74,8 +74,8 @@ func TestSpoolClientLeaves(t *testing.T) {
 	for _, size := range []int{100, 5 << 20} {
 		s := newSpool(t.TempDir()+"/bodies", func(error) {})
 		r := &http.Request{Body: io.NopCloser(io.MultiReader(bytes.NewReader(make([]byte, size)), iotest.ErrReader(gone)))}
-		if _, err := s.hold(r); !errors.Is(err, gone) || s.mem.Load() != 0 || s.disk.Load() != 0 {
-			t.Errorf("%v, %d, %d", err, s.mem.Load(), s.disk.Load())
+		if _, err := s.hold(r); !errors.Is(err, gone) || s.mem.Load() != 0 || s.used.Load() != 0 {
+			t.Errorf("%v, %d, %d", err, s.mem.Load(), s.used.Load())
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestSpoolWithoutDisk(t *testing.T) {
 // A request in chunks ends its connection also where its body was held.
 func TestChunksCloseWhereBodiesAreHeld(t *testing.T) {
 	g := newRig(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }, func(c *Config, _ *ban.Config) {
-		c.SpoolDir = t.TempDir() + "/bodies"
+		c.BodyDir, c.HoldBodies = t.TempDir()+"/bodies", true
 	})
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.front.URL, "http://"))
 	if err != nil {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -16,8 +15,8 @@ import (
 // the app closes at that moment, and are sent again only where the app has
 // provably not begun.
 type transport struct {
-	lean   *lean             // plain HTTP
-	fresh  http.RoundTripper // what lean can't, and what must not be sent twice
+	lean   *lean
+	fresh  http.RoundTripper // what lean can't: changes of protocol
 	poison poison            // routes that have ended the app
 	weary  poison            // routes that an app of others did not answer
 	kept   atomic.Int64      // bytes of bodies that are kept for a second try
@@ -31,10 +30,7 @@ func newTransport() http.RoundTripper {
 		DisableKeepAlives:     true,
 		DisableCompression:    true,
 		ExpectContinueTimeout: time.Second,
-		// An app that speaks TLS itself (ssl_context="adhoc") has a
-		// certificate for no name; it is on this machine's loopback, or
-		// where --upstream says.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		TLSClientConfig:       appTLS(""),
 	}
 	return &transport{lean: own, fresh: fresh}
 }
@@ -49,7 +45,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if hasBody(r) {
 		var body *keptBody
 		r, body = t.keep(r)
-		defer body.done()
+		defer body.done(true)
 	}
 	for try := 0; ; try++ {
 		res, err := t.send(r)

@@ -26,18 +26,15 @@ func (e errUpload) Unwrap() error { return e.error }
 // http.Transport then reports that writing failed, and the answer that is
 // already there is lost.
 func (l *lean) upload(r *http.Request) (*http.Response, error) {
-	c, err := l.dial(r.Context(), r.URL.Host)
+	c, err := l.dial(r.Context(), r.URL)
 	if err != nil {
 		return nil, err
 	}
 	onConn(r, c)
-	sent := make(chan error, 1)
-	go func() { sent <- c.sendUpload(r) }()
 	stop := context.AfterFunc(r.Context(), func() { c.SetDeadline(past) })
-	res, err := c.answer(r)
+	res, err := c.exchangeUpload(r)
 	if err != nil {
 		stop()
-		err = c.uploadError(<-sent, err)
 		if cause := r.Context().Err(); cause != nil {
 			l.lingers.linger(r.Context(), c.Conn)
 			return nil, errors.Join(cause, err)
@@ -46,6 +43,30 @@ func (l *lean) upload(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Body = &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, of: exchangeOf(r.Context())}
+	return res, nil
+}
+
+// exchangeUpload sends the request and reads the answer's header.
+func (c *leanConn) exchangeUpload(r *http.Request) (*http.Response, error) {
+	if err := c.greet(); err != nil {
+		return nil, err
+	}
+	kept, isKept := r.Body.(*keptBody)
+	if isKept {
+		kept.take()
+	}
+	sent := make(chan error, 1)
+	go func() {
+		err := c.sendUpload(r)
+		if isKept {
+			kept.done(false)
+		}
+		sent <- err
+	}()
+	res, err := c.answer(r)
+	if err != nil {
+		return nil, c.uploadError(<-sent, err)
+	}
 	return res, nil
 }
 

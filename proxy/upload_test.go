@@ -31,24 +31,27 @@ func upload(t *testing.T, url string, body io.Reader, length int64) (*http.Respo
 // TestUploadArrivesWhole: of known and of unknown length, small and large.
 func TestUploadArrivesWhole(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := sha256.New()
 		n, err := io.Copy(h, r.Body)
 		fmt.Fprintf(w, "%d %x %v %s %d", n, h.Sum(nil), err, strings.Join(r.TransferEncoding, ","), r.ContentLength)
-	}))
-	defer s.Close()
-	for _, size := range []int{1, 1000, 100_000, 5 << 20} {
-		data := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
-		for length, encoding := range map[int64]string{int64(size): "", -1: "chunked"} {
-			res, err := upload(t, s.URL, io.MultiReader(bytes.NewReader(data)), length)
-			if err != nil {
-				t.Fatalf("%d bytes, length %d: %v", size, length, err)
-			}
-			got, err := io.ReadAll(res.Body)
-			res.Body.Close()
-			want := fmt.Sprintf("%d %x <nil> %s %d", size, sha256.Sum256(data), encoding, length)
-			if err != nil || string(got) != want {
-				t.Errorf("%d bytes, length %d: %v\ngot  %s\nwant %s", size, length, err, got, want)
+	})
+	for _, start := range []func(http.Handler) *httptest.Server{httptest.NewServer, httptest.NewTLSServer} {
+		s := start(echo)
+		defer s.Close()
+		for _, size := range []int{1, 1000, 100_000, 5 << 20} {
+			data := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
+			for length, encoding := range map[int64]string{int64(size): "", -1: "chunked"} {
+				res, err := upload(t, s.URL, io.MultiReader(bytes.NewReader(data)), length)
+				if err != nil {
+					t.Fatalf("%d bytes, length %d: %v", size, length, err)
+				}
+				got, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				want := fmt.Sprintf("%d %x <nil> %s %d", size, sha256.Sum256(data), encoding, length)
+				if err != nil || string(got) != want {
+					t.Errorf("%d bytes, length %d: %v\ngot  %s\nwant %s", size, length, err, got, want)
+				}
 			}
 		}
 	}

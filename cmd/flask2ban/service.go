@@ -252,21 +252,14 @@ func (s *service) openFront(context.Context) error {
 		AllowDebugger: s.config.AllowDebugger,
 		HSTS:          s.config.HSTS,
 		MinRate:       int64(s.config.MinRate),
-		SpoolDir:      s.spoolDir(),
+		BodyDir:       filepath.Join(s.dir, "bodies"),
+		HoldBodies:    s.config.BufferBodies,
 	})
 	if err != nil {
 		return err
 	}
 	s.proxy = handler
 	return s.listen(handler)
-}
-
-// spoolDir is where request bodies are held; empty for nowhere.
-func (s *service) spoolDir() string {
-	if !s.config.BufferBodies {
-		return ""
-	}
-	return filepath.Join(s.dir, "bodies")
 }
 
 // shared says whether an address may stand for many clients.

@@ -52,6 +52,9 @@ func (a *App) Again(ctx context.Context, f *Flight, safe, unsent bool) error {
 	if a.traffic.blame(f, time.Now()) {
 		return errHung
 	}
+	if !safe && f.HasBegun() {
+		return errMayHaveBegun
+	}
 	if err := a.Wait(ctx); err != nil {
 		return err
 	}

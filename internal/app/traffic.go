@@ -34,6 +34,7 @@ type Flight struct {
 	conn                  net.Conn
 
 	gaveUp atomic.Bool
+	heard  atomic.Bool // see HasBegun
 }
 
 // traffic is all flights.
@@ -119,6 +120,7 @@ func (t *traffic) again(f *Flight, id string, p *place, now time.Time) {
 	f.place.flights--
 	f.ID, f.place = id, p
 	f.sent, f.begun, f.pid, f.conn, f.client = now, time.Time{}, 0, nil, time.Time{}
+	f.heard.Store(false)
 	t.byID[id] = f
 	p.flights++
 }
@@ -129,6 +131,7 @@ func (t *traffic) begins(id string, pid int, by *instance, now time.Time) {
 	defer t.mu.Unlock()
 	if f := t.byID[id]; f != nil {
 		f.begun, f.pid, f.by = now, pid, by
+		f.heard.Store(true)
 	}
 }
 
@@ -283,6 +286,24 @@ func (f *Flight) On(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.conn = c
+}
+
+// Begins says that the app has begun to work on it, or may have without
+// anybody's knowing.
+func (f *Flight) Begins() { f.heard.Store(true) }
+
+// HasBegun says that the app is known to have begun, or is taken to have: its
+// request is not sent again unless it may run twice.
+func (f *Flight) HasBegun() bool { return f.heard.Load() }
+
+// Provable says whether the app could be proved not to have begun, as long as
+// nothing is heard of it.
+func (f *Flight) Provable() bool {
+	if f.traffic == nil {
+		return true // it has not entered: nothing is known
+	}
+	i := f.place.current.Load()
+	return i == nil || i.vouches()
 }
 
 // GivenUp says that the app took too long and was not waited for.
