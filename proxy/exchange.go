@@ -41,6 +41,7 @@ type exchange struct {
 	asked    bool          // the app was asked
 	upstream time.Duration // how long the app took
 	queued   time.Duration // how long it waited for a slot
+	waited   bool          // for the throttle, an instance or a slot
 	slot     slot
 	flight   app.Flight
 	witness  app.Witness

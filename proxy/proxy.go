@@ -249,6 +249,7 @@ func (h *Handler) wait(x *exchange) bool {
 	if x.decision.Wait <= 0 {
 		return true
 	}
+	x.waited = true
 	timer := time.NewTimer(x.decision.Wait)
 	defer timer.Stop()
 	left := false
@@ -273,6 +274,10 @@ func (h *Handler) forward(x *exchange) {
 		return
 	}
 	defer h.gate.release(&x.slot)
+	if x.left() {
+		x.status = statusClientClosed
+		return
+	}
 	h.enter(x)
 	defer h.App.Leave(&x.flight)
 	x.asked = true

@@ -92,6 +92,7 @@ func Listen(c ServerConfig, h http.Handler) (*Server, error) {
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		IdleTimeout:       c.IdleTimeout,
 		TLSConfig:         offeringHTTP2(c.TLS),
+		ConnContext:       withConn,
 		Protocols:         protocols(c.H2C),
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}

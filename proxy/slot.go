@@ -141,6 +141,7 @@ func (g *gate) acquire(x *exchange) bool {
 // await waits until the request is settled or its client has left.
 func (g *gate) await(x *exchange, since time.Time) {
 	s := &x.slot
+	x.waited = true
 	line := g.lines[s.class]
 	line.Enter()
 	select {

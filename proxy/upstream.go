@@ -235,6 +235,7 @@ var errHeld = errors.New("too many requests wait for the app")
 
 // hold waits for an instance as long as a request may.
 func (h *Handler) hold(x *exchange) error {
+	x.waited = true
 	defer h.held.Add(-1)
 	if h.held.Add(1) > maxHeld {
 		return errHeld

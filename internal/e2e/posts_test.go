@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/app"
 )
 
 // posts is testdata/posts.py behind flask2ban.
@@ -175,7 +178,7 @@ func TestLargePostsAndKills(t *testing.T) {
 				before := done.Load()
 				p.await("requests flow", func() bool { return done.Load() >= before+3 })
 				pid := p.killApp()
-				p.await("a new instance", func() bool { return p.appPIDOr(0) != pid && p.appPIDOr(0) != 0 })
+				p.await("a new instance", func() bool { now := p.readyPID(); return now != 0 && now != pid })
 			}
 			close(stop)
 			group.Wait()
@@ -202,14 +205,14 @@ func TestLargePostsAndKills(t *testing.T) {
 	}
 }
 
-// appPIDOr is the app's process; def where there is none now.
-func (p *posts) appPIDOr(def int) int {
+// readyPID is the process of the app where it is ready; 0 else.
+func (p *posts) readyPID() int {
 	out, err := p.cli("status", "--json")
-	if _, rest, ok := strings.Cut(out, `"pid": `); err == nil && ok && strings.Contains(out, `"name": "ready"`) {
-		_, rest, _ = strings.Cut(out[strings.Index(out, `"instance"`):], `"pid": `)
-		fmt.Sscan(rest, &def)
+	var status struct{ Instance app.State }
+	if err != nil || json.Unmarshal([]byte(out), &status) != nil || status.Instance.Name != app.Ready {
+		return 0
 	}
-	return def
+	return status.Instance.PID
 }
 
 // TestAnAppThatSpeaksTLSItself is looked after as any other: what takes too long
