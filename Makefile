@@ -72,7 +72,7 @@ smuggling: ## send requests that parsers disagree on; write bench/SMUGGLING.md
 	go run ./bench/smuggling
 
 .PHONY: faults
-faults: deps build ## break real apps under load in every way; write bench/FAULTS.md (15 min)
+faults: deps build ## break real apps under load in every way, then 10 calm minutes; write bench/FAULTS.md (20 min)
 	go run ./bench/faults -out bench/FAULTS.md $(FAULTS)
 
 .PHONY: docs

@@ -1,213 +1,205 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/overview"
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
-
-// daemon is a running flask2ban with its app.
-type daemon struct {
-	cmd   *exec.Cmd
-	dir   string
-	url   string
-	admin string
-	log   *os.File
-	done  chan struct{}
-}
 
 // site is what a case runs.
 type site struct {
 	flags   []string
 	command []string
-	env     []string
+	// env is the app's besides ours; starts has it count its starts.
+	env    []string
+	starts bool
+	// portTaken has somebody else listen on the port that the app names.
+	portTaken bool
+}
+
+// daemon is a running flask2ban with its app.
+type daemon struct {
+	*testbed.Daemon
+	dir string
+	// close ends what else the case holds.
+	close func()
+	// beside is what goes on until the case's end.
+	beside sync.WaitGroup
+
+	mu   sync.Mutex
+	said []string
 }
 
 // startDaemon runs a site and returns when it answers.
-func startDaemon(ctx context.Context, binary, script string, s site) (*daemon, error) {
+func startDaemon(ctx context.Context, s *suite, c site) (*daemon, error) {
 	dir, err := os.MkdirTemp("", "faults-")
 	if err != nil {
 		return nil, err
 	}
-	os.Chmod(dir, 0o777) // the app may run as somebody else
-	d := &daemon{dir: dir, done: make(chan struct{})}
-	front, err := freePort()
+	d := &daemon{dir: dir, close: func() {}}
+	env := append([]string{"FAULT_RAN=" + d.ran(), "PYTHONDONTWRITEBYTECODE=1"}, c.env...)
+	err = os.Chmod(dir, 0o777) // the app may run as somebody else
+	if c.starts {
+		env = append(env, "FAULT_STARTS="+filepath.Join(dir, "starts"))
+		err = errors.Join(err, os.Mkdir(filepath.Join(dir, "starts"), 0o777), os.Chmod(filepath.Join(dir, "starts"), 0o777))
+	}
+	if c.portTaken {
+		port, free, err := occupy()
+		if err != nil {
+			return nil, err
+		}
+		d.close, env = free, append(env, "FAULT_PORT="+port)
+	}
+	args := append([]string{s.script}, c.flags...)
+	if len(c.command) > 0 {
+		args = append(append(args, "--"), c.command...)
+	}
+	if err == nil {
+		d.Daemon, err = testbed.StartDaemon(ctx, testbed.Site{
+			Binary: s.binary, Dir: filepath.Dir(s.script), Args: args, Env: env, State: filepath.Join(dir, "state"),
+		})
+	}
 	if err != nil {
+		d.close()
+		os.RemoveAll(dir)
 		return nil, err
 	}
-	api, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	d.url, d.admin = "http://127.0.0.1:"+front, "http://127.0.0.1:"+api
-	args := append([]string{script, "--listen", "127.0.0.1:" + front, "--admin", "127.0.0.1:" + api, "--state", filepath.Join(dir, "state")}, s.flags...)
-	if len(s.command) > 0 {
-		args = append(append(args, "--"), s.command...)
-	}
-	if d.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		return nil, err
-	}
-	d.cmd = exec.Command(binary, args...)
-	d.cmd.Dir = filepath.Dir(script)
-	d.cmd.Env = append(os.Environ(), append(s.env, "FAULT_RAN="+d.ran(), "PYTHONDONTWRITEBYTECODE=1")...)
-	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
-	if err := d.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { d.cmd.Wait(); close(d.done) }()
-	return d, d.await(ctx)
+	return d, nil
 }
 
+// ran is the file that POSTs are noted in.
 func (d *daemon) ran() string { return filepath.Join(d.dir, "ran") }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
-}
-
-// await returns when the app answers.
-func (d *daemon) await(ctx context.Context) error {
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		select {
-		case <-d.done:
-			return fmt.Errorf("flask2ban ended: %s", d.said())
-		case <-ctx.Done():
-			return ctx.Err()
-		default:
-		}
-		if res, err := http.Get(d.admin + "/readyz"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
+// end ends the daemon, and says what outlived it.
+func (d *daemon) end(keep bool) error {
+	defer d.close()
+	err := d.Stop(stopTime)
+	if left := testbed.WithVariable("FAULT_RAN=" + d.ran()); len(left) > 0 {
+		err = errors.Join(err, fmt.Errorf("processes left: %v", left))
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it has our own variable
 		}
 	}
-	return fmt.Errorf("the app was not ready within a minute: %s", d.said())
-}
-
-func (d *daemon) said() string {
-	data, _ := os.ReadFile(d.log.Name())
-	return string(data[max(0, len(data)-2000):])
-}
-
-// stop ends the daemon, and says which processes of the app are left.
-func (d *daemon) stop(keep bool) []int {
-	d.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-d.done:
-	case <-time.After(45 * time.Second):
-		d.cmd.Process.Kill()
-		<-d.done
-	}
-	d.log.Close()
-	left := processesWith("FAULT_RAN=" + d.ran())
 	if !keep {
-		os.RemoveAll(d.dir)
+		return errors.Join(err, os.RemoveAll(d.dir))
 	}
-	return left
+	return errors.Join(err, os.WriteFile(filepath.Join(d.dir, "log"), []byte(d.Log.String()), 0o644))
 }
 
-// overview is what the API says of the app.
-type overview struct {
-	AppEvents []app.Event `json:"app_events"`
-	Status    struct {
-		Instance *app.State `json:"instance"`
-	} `json:"status"`
+// tell notes for the table what a fault has found.
+func (d *daemon) tell(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.said = append(d.said, fmt.Sprintf(format, args...))
 }
 
-func (d *daemon) events() []app.Event {
-	res, err := http.Get(d.admin + "/api/v1/overview?limit=200")
+func (d *daemon) note() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.said, "; ")
+}
+
+// api reads an answer of the API.
+func (d *daemon) api(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.Admin+path, nil)
 	if err != nil {
-		return nil
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
 	}
 	defer res.Body.Close()
-	var o overview
-	data, err := io.ReadAll(res.Body)
-	if err != nil || json.Unmarshal(data, &o) != nil {
-		return nil
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", path, res.Status)
 	}
-	return o.AppEvents
+	return json.NewDecoder(res.Body).Decode(into)
 }
 
-// pid is the app's first process.
-func (d *daemon) pid() int {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		res, err := http.Get(d.admin + "/api/v1/status")
-		if err != nil {
-			continue
-		}
-		var s struct {
-			Instance *app.State `json:"instance"`
-		}
-		err = json.NewDecoder(res.Body).Decode(&s)
-		res.Body.Close()
-		if err == nil && s.Instance != nil && s.Instance.PID != 0 && s.Instance.Name == app.Ready {
-			return s.Instance.PID
-		}
+// events is what happened to the app, the latest first.
+func (d *daemon) events(ctx context.Context) ([]app.Event, error) {
+	var o struct {
+		AppEvents []app.Event `json:"app_events"`
 	}
-	return 0
+	err := d.api(ctx, "/api/v1/overview?limit=200", &o)
+	return o.AppEvents, err
+}
+
+func (d *daemon) status(ctx context.Context) (overview.Status, error) {
+	var s overview.Status
+	err := d.api(ctx, "/api/v1/status", &s)
+	return s, err
+}
+
+// serveTime is what an instance has to serve, with 20 s of import and a flood.
+const serveTime = 45 * time.Second
+
+// pid is the app's first process, once it serves, and is not one of those that
+// are over.
+func (d *daemon) pid(ctx context.Context, over ...int) (int, error) {
+	pid := 0
+	err := d.Await(ctx, serveTime, "the app serves", func() bool {
+		s, err := d.status(ctx)
+		if err != nil || s.Instance == nil || s.Instance.Name != app.Ready {
+			return false
+		}
+		pid = s.Instance.PID
+		for _, p := range over {
+			if p == pid {
+				return false
+			}
+		}
+		return pid > 1
+	})
+	return pid, err
 }
 
 // signal sends to the app's first process.
-func (d *daemon) signal(sig syscall.Signal) { d.signalTo(d.pid(), sig) }
-
-func (*daemon) signalTo(pid int, sig syscall.Signal) {
-	if pid > 1 {
-		syscall.Kill(pid, sig)
-	}
-}
-
-// workers are the children of the app's first process.
-func (d *daemon) workers() []int {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", d.pid()))
+func (d *daemon) signal(ctx context.Context, sig syscall.Signal) error {
+	pid, err := d.pid(ctx)
 	if err != nil {
-		return nil
+		return err
 	}
-	var pids []int
-	for _, word := range strings.Fields(string(data)) {
-		if pid, err := strconv.Atoi(word); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return syscall.Kill(pid, sig)
 }
 
-// ask has the app do something, without waiting for it.
-func (d *daemon) ask(path string, times int) {
-	for n := range times {
-		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 78, 0, byte(n+1))}}
-		client := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-		go func() { finish(client.Get(d.url + path)) }()
+// worker is a child of the app's first process: one of gunicorn's workers.
+func (d *daemon) worker(ctx context.Context) (int, error) {
+	master, err := d.pid(ctx)
+	if err != nil {
+		return 0, err
 	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", master))
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(data), " ")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		return 0, fmt.Errorf("process %d has no worker: %q", master, data)
+	}
+	return pid, nil
 }
 
-// processesWith are those with a variable in their environment.
-func processesWith(entry string) []int {
-	dirs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	var pids []int
-	for _, name := range dirs {
-		data, err := os.ReadFile(name)
-		if err == nil && bytes.Contains(data, []byte(entry)) {
-			pid, _ := strconv.Atoi(strings.Split(name, "/")[2])
-			pids = append(pids, pid)
-		}
+// command runs a command against the daemon.
+func (d *daemon) command(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, d.Cmd.Path, append(args, "--state", d.State)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("flask2ban %s: %w: %s", strings.Join(args, " "), err, out)
 	}
-	return pids
+	return string(out), nil
 }

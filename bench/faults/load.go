@@ -21,6 +21,9 @@ const (
 	patience = 90 * time.Second
 )
 
+// posts is how many POSTs come beside so many GETs.
+func posts(gets int) int { return gets / getsPerPost }
+
 // result is what became of the load.
 type result struct {
 	mu             sync.Mutex
@@ -46,9 +49,9 @@ func (r *result) posted(ranFile string) posted {
 		switch {
 		case ran[id] > 1:
 			p.twice++
-		case status == http.StatusOK:
+		case status == http.StatusOK && ran[id] == 1:
 		case ran[id] == 0:
-			p.unreadLost++
+			p.unreadLost++ // also where an answer says that it ran
 		default:
 			p.readLost++
 		}
@@ -56,15 +59,21 @@ func (r *result) posted(ranFile string) posted {
 	return p
 }
 
-// agents are HTTP clients with an address each.
+// from is a client with an address of its own.
+func from(ip net.IP, keep int) *http.Client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}, Timeout: patience}
+	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: keep, DisableKeepAlives: keep == 0}}
+}
+
+// agents are the clients of a case's load.
 type agents []*http.Client
 
 func newAgents(site int) agents {
 	var all agents
 	for n := range clients {
-		from := &net.TCPAddr{IP: net.IPv4(127, 77, byte(site), byte(n+1))}
-		dialer := &net.Dialer{LocalAddr: from, Timeout: patience}
-		all = append(all, &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 64}})
+		client := from(net.IPv4(127, 77, byte(site), byte(n+1)), 64)
+		client.Timeout = patience
+		all = append(all, client)
 	}
 	return all
 }
@@ -83,14 +92,14 @@ func (a agents) run(ctx context.Context, url string, gets int, r *result) {
 		case <-beat.C:
 		}
 		client := a[n%len(a)]
-		all.Go(func() { a.get(client, url, r) })
+		all.Go(func() { r.get(client, url) })
 		if n%getsPerPost == 0 {
-			all.Go(func() { a.post(client, url, fmt.Sprint("p", n), r) })
+			all.Go(func() { r.post(client, url, fmt.Sprint("p", n)) })
 		}
 	}
 }
 
-func (agents) get(client *http.Client, url string, r *result) {
+func (r *result) get(client *http.Client, url string) {
 	began := time.Now()
 	status, err := finish(client.Get(url + "/"))
 	r.mu.Lock()
@@ -99,11 +108,11 @@ func (agents) get(client *http.Client, url string, r *result) {
 	r.slowest = max(r.slowest, time.Since(began))
 	if status != http.StatusOK {
 		r.getsLost++
-		r.why[fmt.Sprintf("GET: %d %v", status, err)]++
+		r.why[reason("GET", status, err)]++
 	}
 }
 
-func (agents) post(client *http.Client, url, id string, r *result) {
+func (r *result) post(client *http.Client, url, id string) {
 	began := time.Now()
 	// A body without GetBody: Go's client must not send it twice by itself.
 	status, err := finish(client.Post(url+"/post", "text/plain", io.NopCloser(strings.NewReader(id))))
@@ -112,8 +121,20 @@ func (agents) post(client *http.Client, url, id string, r *result) {
 	r.posts[id] = status
 	r.slowest = max(r.slowest, time.Since(began))
 	if status != http.StatusOK {
-		r.why[fmt.Sprintf("POST: %d %v", status, err)]++
+		r.why[reason("POST", status, err)]++
 	}
+}
+
+// reason is why a request was lost, without what differs between the same ones.
+func reason(method string, status int, err error) string {
+	if err == nil {
+		return fmt.Sprintf("%s: status %d", method, status)
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, "->"); i >= 0 { // addresses and ports
+		_, text, _ = strings.Cut(text[i:], ": ")
+	}
+	return method + ": " + text
 }
 
 // finish reads an answer to its end.

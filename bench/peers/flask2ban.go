@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // startFlask2ban starts it three times: as a sidecar in front of the static
@@ -75,7 +77,7 @@ func builtVersion(ctx context.Context, binary string) string {
 
 // daemon is one running flask2ban.
 type daemon struct {
-	*process
+	*testbed.Program
 	addr string
 	tls  string // where it speaks HTTPS, if it does
 }
@@ -90,10 +92,10 @@ func (s *site) startDaemon(ctx context.Context, binary, kind string) (*daemon, e
 	}
 	v.State = filepath.Join(s.dir, "state-"+kind)
 	var err error
-	if v.Listen, err = freeAddr(); err != nil {
+	if v.Listen, err = testbed.FreeAddr(); err != nil {
 		return nil, err
 	}
-	if v.TLS, err = freeAddr(); err != nil {
+	if v.TLS, err = testbed.FreeAddr(); err != nil {
 		return nil, err
 	}
 	lines, err := s.commandLines(v)
@@ -112,7 +114,7 @@ func (s *site) startDaemon(ctx context.Context, binary, kind string) (*daemon, e
 	if err := awaitHTTP(ctx, p, v.Listen); err != nil {
 		return nil, err
 	}
-	d := &daemon{process: p, addr: v.Listen, tls: v.TLS}
+	d := &daemon{Program: p, addr: v.Listen, tls: v.TLS}
 	if kind != "static" {
 		return d, nil
 	}
@@ -147,10 +149,10 @@ func (s *site) commandLines(v values) (map[string][][]string, error) {
 // entrance counts flask2ban's own processes as the proxy (the guard that stands
 // between it and the app is the same program), all others below as the app.
 func (d *daemon) entrance(binary string) entrance {
-	part := func(own bool) []stat {
-		var list []stat
-		for _, s := range treeOf(d.pid()) {
-			if runs(s.pid, binary) == own {
+	part := func(own bool) []testbed.Stat {
+		var list []testbed.Stat
+		for _, s := range testbed.TreeOf(d.PID()) {
+			if testbed.Runs(s.PID, binary) == own {
 				list = append(list, s)
 			}
 		}
@@ -158,8 +160,8 @@ func (d *daemon) entrance(binary string) entrance {
 	}
 	return entrance{
 		addr:  d.addr,
-		proxy: func() []stat { return part(true) },
-		app:   func() []stat { return part(false) },
+		proxy: func() []testbed.Stat { return part(true) },
+		app:   func() []testbed.Stat { return part(false) },
 	}
 }
 
@@ -192,29 +194,29 @@ func makeSuspects(from sources) func(context.Context, entrance) error {
 		if !e.judge {
 			return nil
 		}
-		return from.offend(ctx, e)
+		return from.offend(ctx, e.addr, suspectRest)
 	}
 }
 
-func (s sources) offend(ctx context.Context, e entrance) error {
+// offend has each source ask once for three unknown paths, and then rest.
+func (s sources) offend(ctx context.Context, addr string, rest time.Duration) error {
 	var paths []string
 	for _, name := range []string{"one", "two", "three"} {
 		paths = append(paths, request("GET", "/unknown/"+name, "User-Agent: bench"))
 	}
 	l := load{
-		addr: e.addr, sources: s, perSource: len(paths), workers: concurrency,
+		addr: addr, sources: s, once: true, perSource: len(paths), workers: concurrency,
 		requests: paths, limit: suspectTime,
 	}
 	if got, err := l.run(ctx); err != nil || got.answers[http.StatusNotFound] < s.n*len(paths)*9/10 {
 		return fmt.Errorf("making suspects: %v, answers %v", err, got.answers)
 	}
-	// Their throttle's burst is to be full again.
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(suspectRest):
+	case <-time.After(rest):
 	}
-	_, body, err := get(e.addr, s.at(0), "/unknown/one")
+	_, body, err := get(addr, s.at(0), "/unknown/one")
 	if err == nil && !strings.Contains(body, "There is nothing at this address.") {
 		err = errors.New("a suspect's unknown path was not answered by flask2ban: " + body)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // seen notes what a server was asked.
@@ -177,7 +179,7 @@ func TestAsk(t *testing.T) {
 	if s.sources["127.0.1.1"] != 1 {
 		t.Errorf("sources %v", s.sources)
 	}
-	free, err := freeAddr()
+	free, err := testbed.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

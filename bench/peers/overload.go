@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // The overload of supervision.md: four sync workers of gunicorn, 50 ms a
@@ -137,7 +139,7 @@ func (v values) Priority() string { return prioritySrc }
 
 // startWorkers starts the app for one contender.
 func (s *site) startWorkers(ctx context.Context) (string, error) {
-	addr, err := freeAddr()
+	addr, err := testbed.FreeAddr()
 	if err != nil {
 		return "", err
 	}
@@ -159,7 +161,7 @@ func (s *site) startLimiting(ctx context.Context, conf string, command func(stri
 		return v, err
 	}
 	for _, at := range []*string{&v.Plain, &v.App} {
-		if *at, err = freeAddr(); err != nil {
+		if *at, err = testbed.FreeAddr(); err != nil {
 			return v, err
 		}
 	}
@@ -192,7 +194,7 @@ func (s *site) startPlain(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	addr, err := freeAddr()
+	addr, err := testbed.FreeAddr()
 	if err != nil {
 		return "", err
 	}

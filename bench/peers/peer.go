@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // front is one way into a proxy.
@@ -30,9 +32,9 @@ type peer struct {
 // entrance is an address with the processes that stand behind it.
 type entrance struct {
 	addr  string
-	proxy func() []stat // the proxy's own processes
-	app   func() []stat // the Flask app's
-	judge bool          // it judges clients by what they ask
+	proxy func() []testbed.Stat // the proxy's own processes
+	app   func() []testbed.Stat // the Flask app's
+	judge bool                  // it judges clients by what they ask
 }
 
 // starters bring up each proxy; the next peer is one line.
@@ -96,7 +98,7 @@ func (s *site) startPeer(ctx context.Context, conf string, fronts []front, comma
 	v.Flask = addr
 	at := map[front]*string{toStatic: &v.Plain, toFlask: &v.App, overTLS: &v.TLS, overH2C: &v.H2C}
 	for _, f := range []front{toStatic, toFlask, overTLS, overH2C} {
-		if *at[f], err = freeAddr(); err != nil {
+		if *at[f], err = testbed.FreeAddr(); err != nil {
 			return nil, err
 		}
 	}
@@ -113,8 +115,8 @@ func (s *site) startPeer(ctx context.Context, conf string, fronts []front, comma
 	for _, f := range fronts {
 		p.fronts[f] = entrance{
 			addr:  *at[f],
-			proxy: func() []stat { return treeOf(proc.pid()) },
-			app:   func() []stat { return treeOf(flask.pid()) },
+			proxy: func() []testbed.Stat { return testbed.TreeOf(proc.PID()) },
+			app:   func() []testbed.Stat { return testbed.TreeOf(flask.PID()) },
 		}
 	}
 	for _, f := range []front{toStatic, toFlask} {
@@ -131,11 +133,11 @@ type taken struct {
 	rss int64
 }
 
-func sum(stats []stat) taken {
+func sum(stats []testbed.Stat) taken {
 	var t taken
 	for _, s := range stats {
-		t.cpu += s.cpu
-		t.rss += s.rss
+		t.cpu += s.CPU
+		t.rss += s.RSS
 	}
 	return t
 }

@@ -26,36 +26,67 @@ type result struct {
 
 // measureAll runs the chosen scenarios, one after the other.
 func measureAll(ctx context.Context, o options, peers []*peer, out io.Writer) ([]result, error) {
-	var results []result
+	var chosen []scenario
+	p := progress{out: out, began: time.Now()}
 	for _, sc := range scenarios {
-		if !o.only.MatchString(sc.name) {
-			continue
+		if o.only.MatchString(sc.name) {
+			chosen = append(chosen, sc)
+			p.planned += time.Duration(len(able(peers, sc))) * (warmTime + time.Duration(o.rounds)*o.length)
 		}
-		fmt.Fprintf(out, "\n%s: ", sc.name)
-		r, err := measure(ctx, o, sc, peers, out)
+	}
+	var results []result
+	for i, sc := range chosen {
+		fmt.Fprintf(out, "%2d/%d %s, %s left: ", i+1, len(chosen), sc.name, p.left(time.Now()))
+		r, err := measure(ctx, o, sc, able(peers, sc), &p)
+		fmt.Fprintln(out)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", sc.name, err)
 		}
 		results = append(results, r)
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "took %s\n", time.Since(p.began).Round(time.Second))
 	return results, nil
+}
+
+// able are the peers that have a scenario's front.
+func able(peers []*peer, sc scenario) []*peer {
+	return slices.DeleteFunc(slices.Clone(peers), func(p *peer) bool {
+		_, ok := p.fronts[sc.front]
+		return !ok
+	})
+}
+
+// progress tells how far a run is. Work is told as the time that its load takes.
+type progress struct {
+	out           io.Writer
+	began         time.Time
+	planned, done time.Duration
+}
+
+// step notes work that is done.
+func (p *progress) step(load time.Duration) {
+	p.done += load
+	fmt.Fprint(p.out, ".")
+}
+
+// left is how long the rest takes if it goes on as so far.
+func (p *progress) left(now time.Time) time.Duration {
+	left := p.planned - p.done
+	if p.done > 0 {
+		left = time.Duration(float64(left) * float64(now.Sub(p.began)) / float64(p.done))
+	}
+	return left.Round(time.Second)
 }
 
 // measure interleaves the rounds: each round takes every peer once, beginning
 // with another one each time, so that what else the machine does hits all.
-func measure(ctx context.Context, o options, sc scenario, peers []*peer, out io.Writer) (result, error) {
+func measure(ctx context.Context, o options, sc scenario, able []*peer, tell *progress) (result, error) {
 	r := result{scenario: sc, rounds: map[string][]measurement{}}
-	var able []*peer
-	for _, p := range peers {
-		if _, ok := p.fronts[sc.front]; ok {
-			able = append(able, p)
-		}
-	}
 	for _, p := range able {
 		if err := warmUp(ctx, sc, p); err != nil {
 			return r, fmt.Errorf("%s: %w", p.name, err)
 		}
+		tell.step(warmTime)
 	}
 	for round := range o.rounds {
 		for i := range able {
@@ -65,7 +96,7 @@ func measure(ctx context.Context, o options, sc scenario, peers []*peer, out io.
 				return r, fmt.Errorf("%s: %w", p.name, err)
 			}
 			r.rounds[p.name] = append(r.rounds[p.name], m)
-			fmt.Fprint(out, ".")
+			tell.step(o.length)
 		}
 	}
 	return r, nil

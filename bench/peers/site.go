@@ -5,14 +5,17 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"text/template"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // The addresses that load comes from. All are in 127.0.0.0/8.
@@ -31,7 +34,7 @@ type site struct {
 	dir      string // temporary; all files of the run
 	conf     string // the published configurations
 	values   values
-	children []*process
+	children []*testbed.Program
 }
 
 // values fill in the published configurations.
@@ -84,7 +87,7 @@ func (s *site) prepare(ctx context.Context) error {
 
 func (s *site) startStatic(ctx context.Context) error {
 	var err error
-	if s.values.Static, err = freeAddr(); err != nil {
+	if s.values.Static, err = testbed.FreeAddr(); err != nil {
 		return err
 	}
 	conf, err := s.fill("upstream.conf", s.values)
@@ -101,8 +104,8 @@ func (s *site) startStatic(ctx context.Context) error {
 // startFlask starts the Flask app for one peer. Each has its own: a proxy that
 // opens connections ahead of need (Go's http.Transport does) keeps threads of
 // gunicorn waiting for their first byte, which others would suffer from.
-func (s *site) startFlask(ctx context.Context) (*process, string, error) {
-	addr, err := freeAddr()
+func (s *site) startFlask(ctx context.Context) (*testbed.Program, string, error) {
+	addr, err := testbed.FreeAddr()
 	if err != nil {
 		return nil, "", err
 	}
@@ -116,9 +119,11 @@ func (s *site) startFlask(ctx context.Context) (*process, string, error) {
 	return p, addr, awaitHTTP(ctx, p, addr)
 }
 
-// run starts a program that ends with the site.
-func (s *site) run(name string, cmd *exec.Cmd) (*process, error) {
-	p, err := startProcess(name, cmd)
+// run starts a program that ends with the site. It has a process group of its own,
+// so that Ctrl-C reaches it through us only.
+func (s *site) run(name string, cmd *exec.Cmd) (*testbed.Program, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p, err := testbed.Start(name, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +131,15 @@ func (s *site) run(name string, cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
+// stopTime is what a program has for an orderly end.
+const stopTime = 5 * time.Second
+
 // close ends all that was started, the proxies before the upstreams.
 func (s *site) close() {
-	for len(s.children) > 0 {
-		last := len(s.children) - 1
-		s.children[last].stop()
-		s.children = s.children[:last]
+	for _, p := range slices.Backward(s.children) {
+		_ = p.Stop(stopTime) // whatever it left was killed, and was measured before
 	}
+	s.children = nil
 	os.RemoveAll(s.dir)
 }
 
@@ -165,32 +172,12 @@ func portOf(addr string) (string, error) {
 	return port, err
 }
 
-// freeAddr is an address on loopback that nobody listens on now.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
 // startTime is what a program has until it answers.
 const startTime = 20 * time.Second
 
 // awaitHTTP waits until / is answered with 200.
-func awaitHTTP(ctx context.Context, p *process, addr string) error {
-	err := poll(ctx, startTime, func() (bool, error) {
-		if err := p.failure(); err != nil {
-			return false, err
-		}
-		status, _, err := get(addr, "", "/")
-		return err == nil && status == http.StatusOK, nil
-	})
-	if err != nil {
-		return fmt.Errorf("%s at %s: %w\n%s", p.name, addr, err, p.log.tail())
-	}
-	return nil
+func awaitHTTP(ctx context.Context, p *testbed.Program, addr string) error {
+	return p.Await(ctx, startTime, p.Name+" answers at "+addr, func() bool { return testbed.Answers("http://" + addr + "/") })
 }
 
 // get asks once, from a source address of choice, and returns status and body.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 func TestParse(t *testing.T) {
@@ -153,12 +155,12 @@ func TestNginxEndToEnd(t *testing.T) {
 			t.Errorf("%s: %+v", r.scenario.name, m)
 		}
 	}
-	pids := treeOf(s.children[0].pid())
+	pids := testbed.TreeOf(s.children[0].PID())
 	s.close()
 	closed = true
 	for _, p := range pids {
-		if now, err := readStat(p.pid); err == nil && now.start == p.start && !isZombie(p.pid) {
-			t.Errorf("process %d is left", p.pid)
+		if now, err := testbed.ReadStat(p.PID); err == nil && now.Start == p.Start && now.State != 'Z' {
+			t.Errorf("process %d is left", p.PID)
 		}
 	}
 	if _, err := os.Stat(s.dir); !os.IsNotExist(err) {
@@ -170,7 +172,7 @@ func TestInterruptedRunFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	addr, _ := newServer(t)
-	e := entrance{addr: addr, proxy: func() []stat { return nil }}
+	e := entrance{addr: addr, proxy: func() []testbed.Stat { return nil }}
 	sc := scenarios[3] // our own load
 	if _, err := measureOnce(ctx, sc, e, trip{addr: addr, length: 1}); err == nil {
 		t.Error("a round without its context was counted")

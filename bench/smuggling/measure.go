@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // bed is everything that runs, and its end.
@@ -17,7 +21,8 @@ type bed struct {
 	dir    string
 	fronts [3]string // addresses of flask2ban before recorder, gunicorn, Werkzeug
 	raw    *recorder
-	stops  []func()
+	// programs are all that was started, in the order of their addresses.
+	programs []*testbed.Program
 }
 
 // measure runs each payload through each front.
@@ -75,9 +80,13 @@ func (b *bed) seen(front int) []string {
 func (b *bed) record(front int) string { return filepath.Join(b.dir, servers[front-1]) }
 
 func (b *bed) stop() {
-	for _, stop := range b.stops {
-		stop()
+	for _, p := range slices.Backward(b.programs) {
+		_ = p.Stop(5 * time.Second) // what it left was killed
 	}
+	if b.raw != nil {
+		b.raw.listener.Close()
+	}
+	os.RemoveAll(b.dir)
 }
 
 // start builds flask2ban and runs everything.
@@ -85,7 +94,6 @@ func (b *bed) start() (err error) {
 	if b.dir, err = os.MkdirTemp("", "smuggling-"); err != nil {
 		return err
 	}
-	b.stops = append(b.stops, func() { os.RemoveAll(b.dir) })
 	binary := filepath.Join(b.dir, "flask2ban")
 	if out, err := exec.Command("go", "build", "-o", binary, "github.com/flask2ban/flask2ban/cmd/flask2ban").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
@@ -97,20 +105,26 @@ func (b *bed) start() (err error) {
 	if b.raw, err = startRecorder(); err != nil {
 		return err
 	}
-	b.stops = append(b.stops, func() { b.raw.listener.Close() })
-	upstreams := [3]string{b.raw.listener.Addr().String(), freeAddr(), freeAddr()}
-	b.run(1, []string{"PORT="}, "gunicorn", "--chdir", b.dir, "--threads", "4", "--keep-alive", "2", "-b", upstreams[1], "app:app")
-	_, port, _ := net.SplitHostPort(upstreams[2])
-	b.run(2, []string{"PORT=" + port}, "python3", app)
-	for i, upstream := range upstreams {
-		b.fronts[i] = freeAddr()
-		b.run(0, nil, binary, app, "--upstream", "http://"+upstream, "--listen", b.fronts[i], "--h2c", "--admin", "off",
-			"--state", filepath.Join(b.dir, fmt.Sprint("state", i)))
-	}
-	for _, addr := range append(upstreams[:], b.fronts[:]...) {
-		if err := await(addr); err != nil {
+	var addrs [5]string // gunicorn, Werkzeug, and the fronts
+	for i := range addrs {
+		if addrs[i], err = testbed.FreeAddr(); err != nil {
 			return err
 		}
+	}
+	b.fronts = [3]string(addrs[2:])
+	_, port, _ := net.SplitHostPort(addrs[1]) // as FreeAddr has put it together
+	err = errors.Join(
+		b.run(1, []string{"PORT="}, "gunicorn", "--chdir", b.dir, "--threads", "4", "--keep-alive", "2", "-b", addrs[0], "app:app"),
+		b.run(2, []string{"PORT=" + port}, "python3", app))
+	for i, upstream := range []string{b.raw.listener.Addr().String(), addrs[0], addrs[1]} {
+		err = errors.Join(err, b.run(0, nil, binary, app, "--upstream", "http://"+upstream, "--listen", b.fronts[i], "--h2c", "--admin", "off",
+			"--state", filepath.Join(b.dir, fmt.Sprint("state", i))))
+	}
+	if err != nil {
+		return err
+	}
+	if err = b.await(addrs[:]...); err != nil {
+		return err
 	}
 	time.Sleep(3 * time.Second) // a sidecar asks a few paths when it starts
 	for front := range b.fronts {
@@ -120,33 +134,31 @@ func (b *bed) start() (err error) {
 }
 
 // run starts a program that ends with us.
-func (b *bed) run(front int, env []string, name string, args ...string) {
+func (b *bed) run(front int, env []string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	if front > 0 {
 		cmd.Env = append(cmd.Env, "RECORD="+b.record(front))
 	}
-	if err := cmd.Start(); err != nil {
-		return // await says so
+	p, err := testbed.Start(name, cmd)
+	if err == nil {
+		b.programs = append(b.programs, p)
 	}
-	b.stops = append(b.stops, func() { cmd.Process.Kill(); cmd.Wait() })
+	return err
 }
 
-func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return ""
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func await(addr string) error {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			return nil
+// await waits until all programs listen.
+func (b *bed) await(addrs ...string) error {
+	for i, p := range b.programs {
+		if err := p.Await(context.Background(), time.Minute, "it listens on "+addrs[i], func() bool {
+			conn, err := net.Dial("tcp", addrs[i])
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		}); err != nil {
+			return err
 		}
 	}
-	return fmt.Errorf("nothing listens on %s after 30 s", addr)
+	return nil
 }

@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/overview":        {"ban", "routes", "internal/app", "internal/metrics"},
 	"internal/cmdline":         {"internal/admin", "internal/app", "internal/config", "internal/handover", "internal/state", "internal/systemd"},
 	"internal/systemd":         {},
+	"internal/testbed":         {},
 	"internal/handover":        {},
 	"internal/hostname":        {},
 	"internal/kernel":          {},
