@@ -45,11 +45,12 @@ type exchange struct {
 	slot     slot
 	flight   app.Flight
 	witness  app.Witness
-	reported ban.Kind // what the app itself reports of the client
-	failed   bool     // the app gave no answer
-	judged   bool     // observed
-	inLane   bool     // it has a place in its client's lane
-	hijacked bool     // it has become a WebSocket
+	reported ban.Kind  // what the app itself reports of the client
+	failed   bool      // the app gave no answer
+	judged   bool      // observed
+	inLane   bool      // it has a place in its client's lane
+	lasts    bool      // its answer may go on for long
+	stream   *leanBody // its answer's; nil for none
 
 	paced   *pacedBody // the request's body; nil for none
 	chunked bool       // it came in chunks
@@ -101,7 +102,11 @@ func (x *exchange) WriteHeader(status int) {
 			x.flight.Answered()
 		}
 		x.testify(status, x.writer.Header())
-		x.flush = x.asked && isLong(x.writer.Header()["Content-Length"])
+		if x.asked && !x.failed {
+			length := x.writer.Header()["Content-Length"]
+			x.flush = isLong(length)
+			x.follow(length)
+		}
 		x.handler.observe(x)
 		if x.handler.HSTS > 0 {
 			x.secureOnly()
@@ -183,17 +188,9 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		x.status = http.StatusSwitchingProtocols
 		x.answering(x.status)
 		x.flight.Answered()
-		x.hijacked = true
-		x.handler.upgraded.add(x, conn)
+		x.handler.lasting.add(x, lastingConn(conn))
 	}
 	return conn, buf, err
-}
-
-// downgrade is the end of the connection where Hijack took it over.
-func (x *exchange) downgrade() {
-	if x.hijacked {
-		x.handler.upgraded.remove(x)
-	}
 }
 
 // route is the pattern that the request matched, empty for none.

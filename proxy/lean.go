@@ -205,10 +205,7 @@ func (l *lean) exchange(c *leanConn, r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	body := &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, keep: !res.Close && !c.secure(), of: exchangeOf(r.Context())}
-	if res.Body == http.NoBody {
-		body.ended = true
-	}
-	res.Body = body
+	res.Body = body.begin(res)
 	return res, nil
 }
 
@@ -321,6 +318,15 @@ type leanBody struct {
 	once  sync.Once
 }
 
+// begin is the answer's body from here on.
+func (b *leanBody) begin(res *http.Response) io.ReadCloser {
+	b.ended = res.Body == http.NoBody
+	if b.of != nil && !b.ended {
+		b.of.stream = b
+	}
+	return b
+}
+
 // Read implements io.Reader.
 func (b *leanBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
@@ -347,5 +353,13 @@ func (b *leanBody) release() {
 			return
 		}
 		b.conn.Close()
+	})
+}
+
+// cut ends the body from another goroutine, unless it has ended.
+func (b *leanBody) cut() {
+	b.once.Do(func() {
+		b.stop()
+		b.conn.abort()
 	})
 }

@@ -106,7 +106,7 @@ type Handler struct {
 	lanes    lanes
 	told     told
 	sessions *sessions
-	upgraded upgraded
+	lasting  lasting
 	gate     *gate
 	pages    pages
 	tarpit   chan struct{}
@@ -148,7 +148,7 @@ func New(c Config) (*Handler, error) {
 	var end context.CancelFunc
 	h.ended, end = context.WithCancel(context.Background())
 	end()
-	h.upgraded.handler = h
+	h.lasting.handler = h
 	h.reverse = newReverseProxy(h)
 	return h, nil
 }
@@ -282,7 +282,7 @@ func (h *Handler) forward(x *exchange) {
 	defer h.App.Leave(&x.flight)
 	x.asked = true
 	sent := h.Now()
-	defer x.downgrade()
+	defer x.unfollow()
 	x.sent = *x.request.WithContext(x)
 	h.reverse.ServeHTTP(x, &x.sent)
 	x.upstream = h.Now().Sub(sent)

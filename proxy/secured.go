@@ -39,3 +39,13 @@ func (c *leanConn) greet() error {
 	}
 	return nil
 }
+
+// abort closes the connection without a word: TLS's farewell may wait until the
+// app takes it.
+func (c *leanConn) abort() {
+	if conn, ok := c.Conn.(*tls.Conn); ok {
+		conn.NetConn().Close()
+		return
+	}
+	c.Close()
+}

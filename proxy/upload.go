@@ -42,7 +42,8 @@ func (l *lean) upload(r *http.Request) (*http.Response, error) {
 		c.Close()
 		return nil, err
 	}
-	res.Body = &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, of: exchangeOf(r.Context())}
+	body := &leanBody{ReadCloser: res.Body, lean: l, conn: c, stop: stop, of: exchangeOf(r.Context())}
+	res.Body = body.begin(res)
 	return res, nil
 }
 

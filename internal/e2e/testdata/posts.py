@@ -40,12 +40,24 @@ def held(name):
 
 @app.route("/events")
 def events():
+    every = float(request.args.get("every", "0.1"))
+
     def forever():
         while True:
             yield "data: tick\n\n"
-            time.sleep(float(request.args.get("every", "0.1")))
+            time.sleep(every)
 
     return Response(forever(), mimetype="text/event-stream")
+
+
+@app.route("/flood")
+def flood():
+    def chunks():
+        while True:
+            yield b"x" * 65536
+
+    note("flood")
+    return Response(chunks(), mimetype="application/octet-stream")
 
 
 if __name__ == "__main__":
