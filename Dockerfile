@@ -11,7 +11,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${VERSION}" -o /out/ ./cmd/...
+RUN CGO_ENABLED=0 go build -trimpath -pgo=cmd/flask2ban/cpu.pgo -ldflags "-s -w -X main.release=${VERSION}" -o /out/ ./cmd/...
 
 FROM debian:bookworm-slim
 RUN apt-get update \

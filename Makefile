@@ -5,6 +5,9 @@ SHELL := /bin/bash
 BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.release=$(VERSION)
+# Measured under the load of bench-peers (make pgo). Its name is not default.pgo, so that tests are
+# not compiled with it: that takes three times as long.
+PGO     := cmd/flask2ban/cpu.pgo
 APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
            python3-flask-socketio python3-prometheus-client curl redis-server systemd slowhttptest python3-websockets \
            nginx libnginx-mod-stream caddy haproxy prometheus tmux chromium
@@ -22,7 +25,7 @@ run: build flask ## install Flask if missing, build, and serve examples/hello on
 
 .PHONY: build
 build: ## build the binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -pgo=$(PGO) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 .PHONY: flask
 flask: ## make sure that some Python here can import Flask
@@ -58,6 +61,10 @@ bench: ## run the Go benchmarks
 .PHONY: bench-peers
 bench-peers: ## install and measure nginx, HAProxy, Caddy beside us; write bench/RESULTS.md
 	go run ./bench/peers -dir bench $(PEERS)
+
+.PHONY: pgo
+pgo: ## measure anew what flask2ban's CPU time goes to, for the compiler (two minutes)
+	go run ./bench/peers -dir bench -rounds 1 -length 4s -only '^(forward|refuse|accept|scan|down|up|tls|h2c)' -profile $(CURDIR)/$(PGO)
 
 .PHONY: bench-overload
 bench-overload: ## measure priority and goodput of an overloaded app beside nginx, HAProxy; write bench/OVERLOAD.md

@@ -36,6 +36,7 @@ type options struct {
 	peers    map[string]bool // nil: all
 	dir      string          // the bench folder
 	binary   string          // flask2ban; empty builds it
+	profile  string          // where flask2ban's CPU profile goes; empty takes none
 	install  bool
 	overload bool // measure overload instead
 }
@@ -73,10 +74,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	peers := flags.String("peers", "", "comma-separated `names` of the peers to run; RESULTS.md is then left alone")
 	flags.StringVar(&o.dir, "dir", "bench", "bench `folder`: conf/ is read, RESULTS.md and results.svg written there")
 	flags.StringVar(&o.binary, "flask2ban", "", "flask2ban `binary` (default: built from ./cmd/flask2ban)")
+	flags.StringVar(&o.profile, "profile", "", "write flask2ban's CPU profile of all that was measured to this `file`, for -pgo; measures it alone")
 	flags.BoolVar(&o.overload, "overload", false, "measure what becomes of an overloaded app instead; writes OVERLOAD.md")
 	flags.BoolVar(&o.install, "install", true, "install missing Debian packages")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.profile != "" {
+		*peers = "flask2ban"
 	}
 	if *peers != "" {
 		o.peers = map[string]bool{}
@@ -115,6 +120,14 @@ func compare(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer site.close()
+	if o.profile != "" {
+		dir, err := os.MkdirTemp("", "flask2ban-profiles-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		site.profiles = profiles(dir)
+	}
 	peers, err := site.start(ctx, o, out)
 	if err != nil {
 		return err
@@ -125,6 +138,10 @@ func compare(ctx context.Context, o options, out io.Writer) error {
 	}
 	page := report{machine: describeMachine(ctx, peers), options: o, peers: names(peers), results: results}
 	page.print(out)
+	if o.profile != "" {
+		site.close() // the processes write their profiles as they end
+		return site.profiles.merge(ctx, o.profile)
+	}
 	if !o.whole() {
 		return nil
 	}

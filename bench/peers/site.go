@@ -35,6 +35,7 @@ type site struct {
 	conf     string // the published configurations
 	values   values
 	children []*testbed.Program
+	profiles profiles
 }
 
 // values fill in the published configurations.
