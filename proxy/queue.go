@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
 	"time"
@@ -13,8 +14,8 @@ import (
 // it to use.
 //
 // A better class always goes first. Within a class a client's first request
-// goes before any other client's second; then the oldest, and where requests
-// have stood for a while, so that old ones have lost their reader, the newest
+// goes before any other client's second; then the oldest, and under overload,
+// where old ones have lost their reader when it is their turn, the newest
 // (Maurer, "Fail at Scale", ACM Queue 13/8, 2015: adaptive LIFO with controlled
 // delay). While there is room, nobody waits.
 type queue struct {
@@ -37,7 +38,7 @@ type queue struct {
 	highAt    time.Time     // when one of the best class came last
 	lastDone  time.Time
 	completed uint64 // requests
-	strain    int    // seconds for which requests have stood while others were answered
+	strain    int    // seconds of overload
 	strainAt  time.Time
 }
 
@@ -45,9 +46,13 @@ const (
 	classes = int(ban.Suspect) + 1
 	// ranks are told apart: how many requests of its own client are ahead.
 	ranks = 8
-	// standing is for how long a line must not have been empty until its
-	// newest go first.
+	// standing is for how long a line must not have been empty, and bearable
+	// how long its last must be expected to wait, until it is overload and the
+	// newest go first. As many clients as there are browsers or workers of a
+	// program, who ask again when they are answered, keep a line from being
+	// empty for ever, but all of them are served in time.
 	standing = 500 * time.Millisecond
+	bearable = time.Second
 	// longAfter is when a request that keeps the app by its own slowness
 	// (a stream, a slow reader, a slow upload) is not counted any more, and
 	// learnedLongAfter when any isn't under a learned limit.
@@ -104,7 +109,8 @@ func (l *slots) remove(s *slot) {
 type line struct {
 	ranks   [ranks]slots
 	n       int
-	emptyAt time.Time // when it was empty last
+	work    time.Duration // what they usually take
+	emptyAt time.Time     // when it was empty last
 }
 
 // stood says whether the line has not been empty for a while.
@@ -134,9 +140,10 @@ func (q *queue) enqueue(now time.Time, s *slot) {
 	if l.n == 0 {
 		l.emptyAt = now
 	}
-	s.state = slotWaiting
+	s.state, s.expected = slotWaiting, cmp.Or(s.usual.mean, q.mean)
 	l.ranks[s.rank].push(s)
 	l.n++
+	l.work += s.expected
 	q.depth++
 	if q.clients == nil {
 		q.clients = map[netip.Prefix]int{}
@@ -148,6 +155,7 @@ func (q *queue) enqueue(now time.Time, s *slot) {
 func (q *queue) unqueue(now time.Time, s *slot) {
 	l := &q.lines[s.class]
 	l.ranks[s.rank].remove(s)
+	l.work -= s.expected
 	if l.n--; l.n == 0 {
 		l.emptyAt = now
 	}
@@ -189,7 +197,7 @@ func (q *queue) pick(now time.Time) *slot {
 		if !q.room(now, ban.Class(class)) {
 			return nil // nor for a lower class
 		}
-		if s := q.pickOf(l, l.stood(now)); s != nil {
+		if s := q.pickOf(l, q.overload(now, ban.Class(class))); s != nil {
 			return s
 		}
 	}
@@ -282,10 +290,7 @@ func (q *queue) near(now time.Time) time.Time {
 	first, left := now.Add(time.Hour), mostScanned
 	for s := q.running.head; s != nil && left > 0; s = s.next {
 		left--
-		expected := s.usual.mean
-		if expected == 0 {
-			expected = q.mean
-		}
+		expected := cmp.Or(s.usual.mean, q.mean)
 		if s.long || now.Sub(s.since) > 2*expected {
 			continue // it takes as long as it takes
 		}
@@ -306,6 +311,29 @@ func (q *queue) stood(now time.Time) bool {
 	return false
 }
 
+// overload says whether the last of a class will have waited for too long when
+// it is its turn.
+func (q *queue) overload(now time.Time, class ban.Class) bool {
+	if !q.lines[class].stood(now) {
+		return false
+	}
+	var ahead time.Duration
+	for i := range q.lines[:class+1] {
+		ahead += q.lines[i].work
+	}
+	return ahead > bearable*time.Duration(max(1, q.limit))
+}
+
+// overloaded says whether it is overload for some class.
+func (q *queue) overloaded(now time.Time) bool {
+	for class := range q.lines {
+		if q.overload(now, ban.Class(class)) {
+			return true
+		}
+	}
+	return false
+}
+
 // yield refuses a waiting request to make room for s, and reports whether one
 // was worth less.
 func (q *queue) yield(now time.Time, s *slot) bool {
@@ -316,7 +344,7 @@ func (q *queue) yield(now time.Time, s *slot) bool {
 			if victim == nil {
 				continue
 			}
-			if class == int(s.class) && (rank < s.rank || rank == s.rank && !l.stood(now)) {
+			if class == int(s.class) && (rank < s.rank || rank == s.rank && !q.overload(now, s.class)) {
 				return false
 			}
 			q.refuse(now, victim)
@@ -369,7 +397,7 @@ func (q *queue) tick(now time.Time) {
 	q.age(now)
 	q.dispatch(now)
 	if now.Sub(q.strainAt) >= time.Second {
-		if q.stood(now) && q.lastDone.After(q.strainAt) {
+		if q.overloaded(now) && q.lastDone.After(q.strainAt) {
 			q.strain++
 		}
 		q.strainAt = now
@@ -404,8 +432,8 @@ func (q *queue) age(now time.Time) {
 	}
 }
 
-// waits is how long a request may wait now. The longer requests stand although
-// others are answered, the less: an app that is away is no overload.
+// waits is how long a request may wait now. The longer there is overload, the
+// less. An app that answers nobody is away: that is none.
 func (q *queue) waits() time.Duration {
 	return max(q.patience/leastPatience, time.Duration(float64(q.patience)/math.Sqrt(float64(1+q.strain))))
 }

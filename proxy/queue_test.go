@@ -14,6 +14,7 @@ import (
 // naive is the queue's order in the plainest way: one list, searched whole.
 type naive struct {
 	limit, size int
+	mean        time.Duration // of each
 	patience    time.Duration
 	waiting     []*naiveRequest // in the order of coming
 	running     []*naiveRequest
@@ -60,6 +61,14 @@ func (m *naive) stood(now time.Time, c ban.Class) bool {
 	return m.count(c) > 0 && now.Sub(m.emptyAt[c]) > standing
 }
 
+func (m *naive) overload(now time.Time, c ban.Class) bool {
+	n := 0
+	for b := ban.High; b <= c; b++ {
+		n += m.count(b)
+	}
+	return m.stood(now, c) && time.Duration(n)*m.mean > bearable*time.Duration(m.limit)
+}
+
 func (m *naive) mayRun(r *naiveRequest) bool {
 	return r.class != ban.Suspect || m.of(m.running, r.client) < max(1, m.limit/suspectShare)
 }
@@ -73,7 +82,7 @@ func (m *naive) before(now time.Time, a, b *naiveRequest) bool {
 		return a.rank < b.rank
 	}
 	older := slices.Index(m.waiting, a) < slices.Index(m.waiting, b)
-	return older != m.stood(now, a.class)
+	return older != m.overload(now, a.class)
 }
 
 func (m *naive) fill(now time.Time) {
@@ -98,7 +107,7 @@ func (m *naive) arrive(now time.Time, r *naiveRequest) {
 	r.rank = min(m.of(m.running, r.client)+m.of(m.waiting, r.client), ranks-1)
 	if len(m.waiting) >= m.size && !(len(m.waiting) == 0 && len(m.running) < m.limit && m.mayRun(r)) {
 		worst := m.worst()
-		better := worst.class < r.class || worst.class == r.class && (worst.rank < r.rank || worst.rank == r.rank && !m.stood(now, r.class))
+		better := worst.class < r.class || worst.class == r.class && (worst.rank < r.rank || worst.rank == r.rank && !m.overload(now, r.class))
 		if better {
 			m.refused = append(m.refused, r.id)
 			return
@@ -194,9 +203,10 @@ func client(n int) netip.Prefix {
 func TestQueueIsAsItsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit, size := rapid.IntRange(1, reserveFrom-1).Draw(t, "limit"), rapid.IntRange(1, 12).Draw(t, "size")
+		mean := rapid.SampledFrom([]time.Duration{100 * time.Millisecond, time.Second, time.Hour}).Draw(t, "mean")
 		p := &pair{t: t, now: time.Unix(1e9, 0), slots: map[int]*slot{}}
-		p.queue = queue{limit: limit, size: size, patience: time.Minute, mean: time.Hour, completed: meanOf}
-		p.model = naive{limit: limit, size: size, patience: time.Minute}
+		p.queue = queue{limit: limit, size: size, patience: time.Minute, mean: mean, completed: meanOf}
+		p.model = naive{limit: limit, size: size, mean: mean, patience: time.Minute}
 		some := func(state slotState) *slot {
 			var ids []int
 			for id, s := range p.slots {
@@ -226,7 +236,7 @@ func TestQueueIsAsItsModel(t *testing.T) {
 					return
 				}
 				p.queue.done(p.now, s)
-				p.queue.mean = time.Hour // no surplus: the model has none
+				p.queue.mean = mean // all are the same, and no surplus: the model has none
 				p.model.running = slices.DeleteFunc(p.model.running, func(r *naiveRequest) bool { return p.slots[r.id] == s })
 				p.model.fill(p.now)
 			},
@@ -285,16 +295,60 @@ func TestBurstIsFirstComeFirstServed(t *testing.T) {
 	}
 }
 
-// Once requests have stood for a while, the newest goes first.
-func TestNewestFirstWhereRequestsStand(t *testing.T) {
+// Where more have stood for a while than can be served in time, the newest
+// goes first.
+func TestNewestFirstUnderOverload(t *testing.T) {
+	for _, c := range []struct {
+		others    int // each takes 50 ms
+		wantFirst bool
+	}{{others: 10, wantFirst: true}, {others: 30, wantFirst: false}} {
+		now := time.Unix(1e9, 0)
+		q, busy := busyQueue(1, now)
+		first := q.push(now, 1, ban.Normal)
+		for i := range c.others {
+			q.push(now, 10+i, ban.Normal)
+		}
+		now = now.Add(standing + time.Millisecond)
+		last := q.push(now, 2, ban.Normal)
+		q.done(now, busy[0])
+		if got := first.state == slotRunning; got != c.wantFirst || (last.state == slotRunning) == got {
+			t.Errorf("%d others: first %d, last %d", c.others, first.state, last.state)
+		}
+	}
+}
+
+// 64 clients that ask again as soon as they are answered keep eight slots busy
+// and the line full for ever, and each is served within what the other
+// requests take.
+func TestAllOfACrowdAreServed(t *testing.T) {
+	const took, rounds = 5 * time.Millisecond, 4000
 	now := time.Unix(1e9, 0)
-	q, busy := busyQueue(1, now)
-	a := q.push(now, 1, ban.Normal)
-	now = now.Add(standing + time.Millisecond)
-	b := q.push(now, 2, ban.Normal)
-	q.done(now, busy[0])
-	if a.state != slotWaiting || b.state != slotRunning {
-		t.Errorf("old %d, new %d", a.state, b.state)
+	q, _ := busyQueue(8, now)
+	for i := range 64 {
+		q.push(now, i, ban.Normal)
+	}
+	longest := time.Duration(0)
+	for range rounds {
+		s := q.running.head
+		if end := s.since.Add(took); end.After(now) {
+			now = end
+		}
+		q.done(now, s)
+		next := q.push(now, int(s.client.Addr().As4()[3]), ban.Normal)
+		for class := range q.lines {
+			for rank := range q.lines[class].ranks {
+				if s := q.lines[class].ranks[rank].head; s != nil {
+					longest = max(longest, now.Sub(s.since))
+				}
+			}
+		}
+		if next.state == slotRefused {
+			t.Fatal("one is refused")
+		}
+		q.tick(now)
+	}
+	if want := 64 * took / 8 * 3 / 2; longest > want {
+		t.Errorf("one waited for %v, want at most %v", longest, want)
 	}
 }
 
@@ -358,7 +412,7 @@ func TestLastSlotIsReserved(t *testing.T) {
 		q.done(now.Add(time.Millisecond), s)
 	}
 	q.tick(now.Add(wake))
-	if waiting[1].state != slotRunning {
+	if waiting[0].state != slotRunning {
 		t.Error("the slot stays empty though the next is about to be free")
 	}
 }
@@ -386,7 +440,7 @@ func TestLongRequestsAreNotCounted(t *testing.T) {
 	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal), q.push(now, 3, ban.Normal)}
 	q.tick(now.Add(longAfter))
 	got := []slotState{waiting[0].state, waiting[1].state, waiting[2].state}
-	if want := []slotState{slotWaiting, slotWaiting, slotRunning}; !slices.Equal(got, want) {
+	if want := []slotState{slotRunning, slotWaiting, slotWaiting}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if q.longs != 3 {
@@ -395,8 +449,8 @@ func TestLongRequestsAreNotCounted(t *testing.T) {
 	for _, s := range busy {
 		q.done(now.Add(2*longAfter), s)
 	}
-	if q.longs != 0 || waiting[0].state != slotRunning {
-		t.Errorf("%d are long, the first is %d", q.longs, waiting[0].state)
+	if q.longs != 0 || waiting[2].state != slotRunning {
+		t.Errorf("%d are long, the last is %d", q.longs, waiting[2].state)
 	}
 }
 

@@ -48,6 +48,7 @@ type slot struct {
 	rank       int       // how many of its client's were ahead as it came
 	since      time.Time // when it began to wait, or got the slot
 	usual      *usual
+	expected   time.Duration // of a waiting one: what it will take with the app
 	long       bool          // not counted as work
 	ready      chan struct{} // told when a waiting one is settled; nil where it need not wait
 
