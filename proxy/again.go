@@ -30,10 +30,7 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	x := exchangeOf(r.Context())
 	body, isKept := r.Body.(*keptBody)
 	var client errUpload
-	switch {
-	case x == nil, r.Context().Err() != nil, errors.As(cause, &client), isUpgrade(r, "websocket"):
-		return nil, false
-	case isKept && !t.lean.can(r): // http.Transport may still be reading it
+	if x == nil || r.Context().Err() != nil || errors.As(cause, &client) {
 		return nil, false
 	}
 	var unsent errUnsent

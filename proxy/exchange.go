@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"bufio"
 	"context"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -51,6 +49,7 @@ type exchange struct {
 	inLane   bool      // it has a place in its client's lane
 	lasts    bool      // its answer may go on for long
 	stream   *leanBody // its answer's; nil for none
+	tunnel   *tunnel   // what it has become where it has changed its protocol; else nil
 
 	paced   *pacedBody // the request's body; nil for none
 	chunked bool       // it came in chunks
@@ -179,19 +178,6 @@ func isLong(length []string) bool {
 
 // Unwrap lets http.ResponseController reach the server's own writer.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.writer }
-
-// Hijack implements http.Hijacker for upgrades, whose status the ReverseProxy
-// writes past WriteHeader.
-func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buf, err := http.NewResponseController(x.writer).Hijack()
-	if err == nil && x.status == 0 {
-		x.status = http.StatusSwitchingProtocols
-		x.answering(x.status)
-		x.flight.Answered()
-		x.handler.lasting.add(x, lastingConn(conn))
-	}
-	return conn, buf, err
-}
 
 // route is the pattern that the request matched, empty for none.
 func (x *exchange) route() string {

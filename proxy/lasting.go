@@ -64,7 +64,7 @@ func (l *lasting) sweep() {
 }
 
 // lastingConn is how a WebSocket ends. Unlike closing, a deadline never waits
-// for what a client has not taken; the ReverseProxy closes both sides then.
+// for what a client has not taken; its tunnel closes both sides then.
 func lastingConn(conn net.Conn) func() {
 	return func() { _ = conn.SetDeadline(past) } // fails where it is closed already
 }

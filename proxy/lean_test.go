@@ -232,38 +232,6 @@ func TestLeanRefusesAnEndlessHeader(t *testing.T) {
 	}
 }
 
-// TestLeanLeavesToOthers what it can't do.
-func TestLeanLeavesToOthers(t *testing.T) {
-	t.Parallel()
-	get := func(url string, head ...string) *http.Request {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(head) == 2 {
-			r.Header.Set(head[0], head[1])
-		}
-		return r
-	}
-	post, _ := http.NewRequestWithContext(t.Context(), "POST", "http://h/", strings.NewReader("x"))
-	tests := []struct {
-		name string
-		r    *http.Request
-		can  bool
-	}{
-		{"plain", get("http://h/"), true},
-		{"TLS", get("https://h/"), true},
-		{"upgrade", get("http://h/", "Upgrade", "websocket"), false},
-		{"expect", get("http://h/", "Expect", "100-continue"), false},
-		{"body", post, true}, // by upload
-	}
-	for _, tt := range tests {
-		if got := (&lean{}).can(tt.r); got != tt.can {
-			t.Errorf("%s: can = %v, want %v", tt.name, got, tt.can)
-		}
-	}
-}
-
 // TestLeanForgetsIdleConnections does not use one that the app is about to
 // close.
 func TestLeanForgetsIdleConnections(t *testing.T) {

@@ -62,54 +62,6 @@ func awaitEnd(c closer) {
 	_, _ = c.Read(b[:]) // whatever comes, the app is done
 }
 
-// dialer opens the connections of http.Transport. Each holds the slot of its
-// request until it is closed and the app is done with it.
-func (l *lingers) dialer(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := d.DialContext(ctx, network, addr)
-		x := exchangeOf(ctx)
-		if err != nil || x == nil {
-			return c, err
-		}
-		conn := &heldConn{Conn: c, ctx: context.WithoutCancel(ctx), lingers: l}
-		x.slot.holds.Add(1)
-		x.flight.On(c)
-		return conn, nil
-	}
-}
-
-// heldConn is a connection that holds a slot.
-type heldConn struct {
-	net.Conn
-	ctx     context.Context
-	lingers *lingers
-	ended   atomic.Bool // the app has closed
-	closed  atomic.Bool
-}
-
-// Read implements net.Conn.
-func (c *heldConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		c.ended.Store(true)
-	}
-	return n, err
-}
-
-// Close implements net.Conn. An app that has begun to answer notices a close.
-func (c *heldConn) Close() error {
-	if c.closed.Swap(true) {
-		return net.ErrClosed
-	}
-	x := exchangeOf(c.ctx)
-	defer x.handler.gate.unhold(&x.slot)
-	if c.ended.Load() || x.slot.phase.Load() == phaseAnswer {
-		return c.Conn.Close()
-	}
-	c.lingers.linger(c.ctx, c.Conn)
-	return nil
-}
-
 // uploaded notes that the app has the whole request.
 func uploaded(r *http.Request) {
 	if x := exchangeOf(r.Context()); x != nil {

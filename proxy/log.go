@@ -68,6 +68,9 @@ func (l *AccessLog) write(x *exchange) {
 	}
 }
 
+// loggedHeaders are the request's headers in a line, in their order.
+var loggedHeaders = [...]string{"Referer", "User-Agent"}
+
 func appendCombined(b []byte, x *exchange) []byte {
 	r := x.request
 	b = x.identity.Addr.AppendTo(b)
@@ -83,7 +86,7 @@ func appendCombined(b []byte, x *exchange) []byte {
 	b = strconv.AppendInt(b, int64(x.status), 10)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, x.bytes, 10)
-	for _, name := range []string{"Referer", "User-Agent"} {
+	for _, name := range loggedHeaders {
 		b = append(b, ` "`...)
 		if v := first(r.Header, name); v != "" {
 			b = appendField(b, v)

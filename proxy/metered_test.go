@@ -37,14 +37,14 @@ func (s *turnstile) of(peer string) int {
 	return s.open[netip.MustParseAddr(peer)]
 }
 
-// await polls until ok, for ten seconds.
+// await polls until ok, for half a minute.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); <-tick.C {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 10 s until %s", what)
+			t.Fatalf("waited 30 s until %s", what)
 		}
 	}
 }

@@ -228,9 +228,31 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// end judges the exchange if nothing was answered, counts it and logs it, also
-// when the answer broke off.
+// parted ends the request's stay with the app, unless it goes on as a tunnel.
+func (h *Handler) parted(x *exchange) {
+	if x.tunnel == nil {
+		h.part(x)
+	}
+}
+
+func (h *Handler) part(x *exchange) {
+	h.App.Leave(&x.flight)
+	h.gate.release(&x.slot)
+}
+
+// end is the end of the exchange, also when the answer broke off. A tunnel goes
+// on, and ends it later.
 func (h *Handler) end(x *exchange) {
+	if x.tunnel != nil {
+		x.tunnel.start()
+		return
+	}
+	h.finish(x)
+	x.pressEnd()
+}
+
+// finish judges the exchange if nothing was answered, counts it and logs it.
+func (h *Handler) finish(x *exchange) {
 	h.observe(x)
 	h.Engine.Done(x.decision)
 	x.leave()
@@ -240,7 +262,6 @@ func (h *Handler) end(x *exchange) {
 	if h.AccessLog != nil {
 		h.AccessLog.write(x)
 	}
-	x.pressEnd()
 }
 
 // wait spends a throttle's delay. It reports whether the client is still
@@ -273,13 +294,13 @@ func (h *Handler) forward(x *exchange) {
 	if !h.ready(x) || !h.gate.acquire(x) {
 		return
 	}
-	defer h.gate.release(&x.slot)
 	if x.left() {
 		x.status = statusClientClosed
+		h.gate.release(&x.slot)
 		return
 	}
 	h.enter(x)
-	defer h.App.Leave(&x.flight)
+	defer h.parted(x)
 	x.asked = true
 	sent := h.Now()
 	defer x.unfollow()
@@ -299,7 +320,7 @@ func (h *Handler) receive(x *exchange) (done func(), ok bool) {
 		}
 		r.Body = http.MaxBytesReader(x, r.Body, h.MaxBody)
 	}
-	if h.spool == nil || !hasBody(r) || len(r.Header["Upgrade"]) > 0 {
+	if h.spool == nil || !hasBody(r) {
 		return func() {}, true
 	}
 	release, err := h.spool.hold(r)

@@ -55,7 +55,10 @@ func (f *fixedTable) Learn(rule, method string) {
 
 // scriptedApp takes its testimony from a header of the test's upstream, in the
 // place of the hook's.
-type scriptedApp struct{ down atomic.Bool }
+type scriptedApp struct {
+	down atomic.Bool
+	tls  bool
+}
 
 func (a *scriptedApp) Wait(ctx context.Context) error {
 	if !a.down.Load() {
@@ -65,7 +68,7 @@ func (a *scriptedApp) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (a *scriptedApp) TLS() bool { return false }
+func (a *scriptedApp) TLS() bool { return a.tls }
 
 func (a *scriptedApp) Prepare(*http.Request, []string) {}
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -15,24 +14,10 @@ import (
 // the app closes at that moment, and are sent again only where the app has
 // provably not begun.
 type transport struct {
-	lean   *lean
-	fresh  http.RoundTripper // what lean can't: changes of protocol
-	poison poison            // routes that have ended the app
-	weary  poison            // routes that an app of others did not answer
-	kept   atomic.Int64      // bytes of bodies that are kept for a second try
-}
-
-func newTransport() http.RoundTripper {
-	dialer := &net.Dialer{Timeout: leanDialTime}
-	own := &lean{}
-	fresh := &http.Transport{
-		DialContext:           own.lingers.dialer(dialer),
-		DisableKeepAlives:     true,
-		DisableCompression:    true,
-		ExpectContinueTimeout: time.Second,
-		TLSClientConfig:       appTLS(""),
-	}
-	return &transport{lean: own, fresh: fresh}
+	lean   lean
+	poison poison       // routes that have ended the app
+	weary  poison       // routes that an app of others did not answer
+	kept   atomic.Int64 // bytes of bodies that are kept for a second try
 }
 
 // RoundTrip sends r, and sends it again where nothing of an answer came and it
@@ -62,12 +47,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // send tries once.
 func (t *transport) send(r *http.Request) (*http.Response, error) {
-	switch can := t.lean.can(r); {
-	case !can && (hasBody(r) || !idempotent[r.Method]):
-		return t.fresh.RoundTrip(r)
-	case !can:
-		return prefetch(t.fresh.RoundTrip(r))
-	case hasBody(r) || !idempotent[r.Method]:
+	if hasBody(r) || !idempotent[r.Method] {
 		return t.lean.upload(r)
 	}
 	return prefetch(t.lean.RoundTrip(r))
@@ -158,7 +138,10 @@ func (p *poison) add(route string) {
 	p.any.Add(1)
 }
 
-// bufferPool lends the buffers that bodies are copied with.
+// buffers are what bodies, and tunnels' bytes, are copied with.
+var buffers bufferPool
+
+// bufferPool lends buffers of bufferSize.
 type bufferPool struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10

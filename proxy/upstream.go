@@ -35,11 +35,11 @@ type App interface {
 func newReverseProxy(h *Handler) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:   h.rewrite,
-		Transport: newTransport(),
+		Transport: &transport{},
 		// FlushInterval 0: ReverseProxy flushes events and answers of
 		// unknown length as the app writes them; exchange.Write does the
 		// same for long ones of known length.
-		BufferPool:     &bufferPool{},
+		BufferPool:     &buffers,
 		ModifyResponse: h.modify,
 		ErrorHandler:   h.upstreamError,
 		ErrorLog:       slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
@@ -68,6 +68,12 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	// ReverseProxy takes it for its own; we ask for none (RFC 9110 11.7.2).
 	if v := p.In.Header["Proxy-Authorization"]; len(v) > 0 {
 		out.Header["Proxy-Authorization"] = v
+	}
+	// Only a request without a body gets its protocol changed; others are
+	// answered as if they had not asked (RFC 9110 7.8).
+	if hasBody(out) || !idempotent[out.Method] {
+		delete(out.Header, "Upgrade")
+		delete(out.Header, "Connection")
 	}
 	h.setForwarding(x, out)
 	// WSGI has no trailers (PEP 3333), and Werkzeug's server answers 500 to
@@ -152,15 +158,15 @@ func canonical(name string) string {
 	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
-// modify takes the testimony off an upgrade's answer, which never comes by
-// WriteHeader.
+// modify takes a change of protocol from the ReverseProxy, and the testimony off
+// its header, which never comes by WriteHeader.
 func (h *Handler) modify(res *http.Response) error {
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		if x := exchangeOf(res.Request.Context()); x != nil {
-			x.testify(res.StatusCode, res.Header)
-		}
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		return nil
 	}
-	return nil
+	x := exchangeOf(res.Request.Context())
+	x.testify(res.StatusCode, res.Header)
+	return x.change(res)
 }
 
 // upstreamError answers where the app didn't.
@@ -168,6 +174,7 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 	x := exchangeOf(r.Context())
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errTunnelled):
 	case errors.As(err, &tooLarge):
 		h.bodyFailed(x, err)
 	case x.paced.failure() != nil:

@@ -109,6 +109,7 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 		{"reload", s.reloadOnHangup},
 		{"host names", s.names.resolver.Serve},
 		{"history", s.admin.Sample},
+		{"memory", giveBack},
 		{"store and command socket", s.awaitLoss},
 	}
 	if s.before != nil {

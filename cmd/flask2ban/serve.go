@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/pflag"
 
@@ -57,25 +56,6 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 		s.before.Fail(err)
 	}
 	return errors.Join(cmdline.ExitOf(err), s.close(), cmdline.WaitFor(ctx, s.after))
-}
-
-// Memory is traded for speed: a proxy's heap is small and short-lived, and
-// collecting it at four times its size instead of twice costs a tenth less CPU
-// a request (bench/RESULTS.md). Above softMemory the collector works as hard as
-// it must, so that a million tracked clients don't cost the same factor.
-const (
-	gcPercent  = 400
-	softMemory = 512 << 20 // bytes
-)
-
-// tuneMemory leaves the runtime alone where the environment sets it.
-func (c *cli) tuneMemory() {
-	if c.getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if c.getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(softMemory)
-	}
 }
 
 func orText(s, def string) string {
