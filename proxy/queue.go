@@ -140,7 +140,7 @@ func (q *queue) enqueue(now time.Time, s *slot) {
 	if l.n == 0 {
 		l.emptyAt = now
 	}
-	s.state, s.expected = slotWaiting, cmp.Or(s.usual.mean, q.mean)
+	s.state, s.expected = slotWaiting, q.expect(s)
 	l.ranks[s.rank].push(s)
 	l.n++
 	l.work += s.expected
@@ -290,7 +290,7 @@ func (q *queue) near(now time.Time) time.Time {
 	first, left := now.Add(time.Hour), mostScanned
 	for s := q.running.head; s != nil && left > 0; s = s.next {
 		left--
-		expected := cmp.Or(s.usual.mean, q.mean)
+		expected := q.expect(s)
 		if s.long || now.Sub(s.since) > 2*expected {
 			continue // it takes as long as it takes
 		}
@@ -395,6 +395,7 @@ func (q *queue) lengthen(now time.Time, s *slot) {
 // tick does what time brings about. It must be called by wake's time.
 func (q *queue) tick(now time.Time) {
 	q.age(now)
+	q.estimate()
 	q.dispatch(now)
 	if now.Sub(q.strainAt) >= time.Second {
 		if q.overloaded(now) && q.lastDone.After(q.strainAt) {
@@ -412,6 +413,24 @@ func (q *queue) tick(now time.Time) {
 		}
 	}
 }
+
+// estimate expects anew how long those that wait will take: what their routes
+// took as they came may be the overload's own doing.
+func (q *queue) estimate() {
+	for class := range q.lines {
+		l := &q.lines[class]
+		l.work = 0
+		for rank := range l.ranks {
+			for s := l.ranks[rank].head; s != nil; s = s.next {
+				s.expected = q.expect(s)
+				l.work += s.expected
+			}
+		}
+	}
+}
+
+// expect is how long a request will be with the app.
+func (q *queue) expect(s *slot) time.Duration { return cmp.Or(s.usual.mean, q.mean) }
 
 // age finds the long ones among the oldest.
 func (q *queue) age(now time.Time) {

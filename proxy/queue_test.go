@@ -317,6 +317,28 @@ func TestNewestFirstUnderOverload(t *testing.T) {
 	}
 }
 
+// Where all took long because too many were at a time, those that wait since
+// then are not passed over for ever once each takes little.
+func TestOverloadEndsWhereRequestsGetShorter(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, _ := busyQueue(2, now)
+	usual := q.usualOf("/")
+	usual.mean = time.Second
+	for i := range 30 {
+		q.push(now, i, ban.Normal)
+	}
+	now = now.Add(standing + time.Millisecond)
+	q.tick(now)
+	if !q.overloaded(now) {
+		t.Fatal("no overload though the last must be expected to wait for 15 s")
+	}
+	usual.mean = 50 * time.Millisecond
+	q.tick(now.Add(tickEvery))
+	if q.overloaded(now) {
+		t.Error("still overload though the last must be expected to wait for 0.75 s")
+	}
+}
+
 // 64 clients that ask again as soon as they are answered keep eight slots busy
 // and the line full for ever, and each is served within what the other
 // requests take.
