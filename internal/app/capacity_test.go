@@ -47,3 +47,24 @@ func TestCapacityOutlivesAnInstance(t *testing.T) {
 		return s.Name == Ready && s.PID != pid
 	})
 }
+
+// A slow instance gets half as many requests at a time, and others all.
+func TestARelievedInstanceGetsHalf(t *testing.T) {
+	for _, c := range []struct{ processes, threads, want, relieved int }{
+		{4, 1, 8, 6}, {1, 4, 8, 6}, {2, 3, 12, 9}, {1, 1, 2, 2}, {0, 3, 6, 4},
+	} {
+		a := &App{history: newHistory()}
+		for range 2 {
+			p := &place{app: a}
+			p.binding.Store(&binding{processes: c.processes, threads: c.threads})
+			a.history.accept(p)
+		}
+		if got := a.Slots(); got != c.want {
+			t.Errorf("%d × %d: got %d, want %d", c.processes, c.threads, got, c.want)
+		}
+		a.history.places[0].relieved.Store(true)
+		if got := a.Slots(); got != c.relieved {
+			t.Errorf("%d × %d, one relieved: got %d, want %d", c.processes, c.threads, got, c.relieved)
+		}
+	}
+}

@@ -55,10 +55,15 @@ func (i *instance) replacesWorkers() bool {
 	return b != nil && launcherOf(b.server).worker != ""
 }
 
+// slots is how many requests one instance works on at a time; 0 where that isn't
+// known or bounded.
+func (b *binding) slots() int { return max(1, b.processes) * b.threads }
+
 // Concurrency is how many requests the running instances work on at one time;
 // 0 means that it isn't bounded, or not known. Where an instance starts again,
 // it is what the one before said: the requests that wait meanwhile must not all
 // be let go at once.
+// One that is slow gets half as many, see health.Relief.
 func (a *App) Concurrency() int {
 	n := 0
 	for _, p := range a.history.accepting() {
@@ -66,7 +71,11 @@ func (a *App) Concurrency() int {
 		if b == nil || b.threads == 0 {
 			return 0
 		}
-		n += max(1, b.processes) * b.threads
+		slots := b.slots()
+		if p.relieved.Load() {
+			slots = max(1, slots/2)
+		}
+		n += slots
 	}
 	return n
 }

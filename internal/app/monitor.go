@@ -46,11 +46,13 @@ type monitor struct {
 	woken    map[int]time.Time
 	spared   time.Time // until when a verdict is left to what was done
 	rollAt   time.Time // when another instance was asked for
+	relief   health.Relief
 }
 
 func newMonitor(p *place, i *instance) *monitor {
 	now := time.Now()
 	p.window.Samples, p.window.Paces = nil, nil
+	p.relieved.Store(false)
 	return &monitor{place: p, instance: i, since: now, paced: now, woken: map[int]time.Time{}}
 }
 
@@ -63,8 +65,32 @@ func (m *monitor) look(now time.Time) health.Verdict {
 	if over := now.Sub(m.paced); over >= health.PaceInterval {
 		p.window.AddPace(p.pace.take(over))
 		m.paced = now
+		m.relieve()
 	}
 	return p.window.Judge(m.limits())
+}
+
+// relieve sends half as many requests at a time to an app that is slow; see
+// [App.Concurrency].
+func (m *monitor) relieve() {
+	p := m.place
+	b := p.binding.Load()
+	if b == nil || b.slots() < 2 {
+		return // not known, or nothing to halve
+	}
+	queued := p.window.Samples[len(p.window.Samples)-1].Queue > 0
+	on := m.relief.Step(&p.window, queued)
+	if p.relieved.Swap(on) == on {
+		return
+	}
+	event := Event{Kind: Noted, Seen: "the app is not slow any more, or no faster for it", Done: fmt.Sprintf("send it %d requests at a time again", b.slots())}
+	if on {
+		event = Event{Kind: Slow, Seen: fmt.Sprintf("half of the requests take more than %s, usual %s",
+			p.window.Slowness().Round(time.Millisecond), p.window.Baseline.Median.Round(time.Millisecond)),
+			Done: fmt.Sprintf("send it %d requests at a time instead of %d", b.slots()/2, b.slots())}
+	}
+	p.app.note(event)
+	p.app.log.Info("slow app", "seen", event.Seen, "done", event.Done)
 }
 
 func (m *monitor) limits() health.Limits {

@@ -25,6 +25,7 @@ type place struct {
 	launching atomic.Bool
 	over      atomic.Bool   // keepAlive has ended
 	progress  atomic.Uint64 // see health.Sample
+	relieved  atomic.Bool   // it gets half as many requests at a time; see health.Relief
 	pace      pacing
 	window    health.Window // of current, and the baseline of all; of keepAlive
 
