@@ -185,6 +185,7 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 		}
 	case x.flight.GivenUp():
 		x.failed = true
+		x.flight.Lost()
 		h.Log.Warn("the app did not answer in time", "method", r.Method, "route", x.label(), "id", x.id)
 		x.page(http.StatusGatewayTimeout, pageData{
 			Title: "The application did not answer in time",
@@ -192,12 +193,14 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 		})
 	case errors.Is(err, errPoison):
 		x.failed = true
+		x.flight.Lost()
 		x.page(http.StatusBadGateway, pageData{
 			Title: "This part of the application is out of order",
 			Text:  "It has ended the application several times, and is not asked for some minutes.",
 		})
 	default:
 		x.failed = true
+		x.flight.Lost()
 		h.Log.Warn("the app gave no answer", "error", err, "method", r.Method, "route", x.label(), "id", x.id)
 		x.page(http.StatusBadGateway, pageData{
 			Title: "The application gave no answer",

@@ -78,11 +78,7 @@ func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string
 func writeEvents(w io.Writer, events []app.Event, stacks bool) error {
 	var all error
 	for _, e := range events {
-		line := fmt.Sprintf("  %s  %s: %s", cmdline.Clock(e.At), e.Seen, e.Done)
-		if e.Cost != "" {
-			line += " (" + e.Cost + ")"
-		}
-		_, err := fmt.Fprintln(w, cmdline.Printable(line))
+		_, err := fmt.Fprintln(w, "  "+cmdline.Printable(cmdline.DescribeEvent(e)))
 		all = errors.Join(all, err)
 		for _, frame := range e.Stacks {
 			if stacks {

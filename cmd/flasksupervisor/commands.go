@@ -78,7 +78,7 @@ func writeStatus(w io.Writer, st admin.SupervisedStatus, paint func(cmdline.Colo
 		fmt.Fprintln(w)
 	}
 	for _, e := range events {
-		if _, err := fmt.Fprintf(w, "%s  %s: %s\n", cmdline.Clock(e.At), cmdline.Printable(e.Seen), e.Done); err != nil {
+		if _, err := fmt.Fprintln(w, cmdline.Printable(cmdline.DescribeEvent(e))); err != nil {
 			return err
 		}
 	}

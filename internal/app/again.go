@@ -49,13 +49,14 @@ func (a *App) Again(ctx context.Context, f *Flight, safe, unsent bool) error {
 	if f.traffic == nil || f.GivenUp() {
 		return errMayHaveBegun
 	}
+	a.traffic.fails(f, time.Now())
 	if a.traffic.blame(f, time.Now()) {
 		return errHung
 	}
 	if !safe && f.HasBegun() {
 		return errMayHaveBegun
 	}
-	if err := a.Wait(ctx); err != nil {
+	if err := a.history.wait(ctx); err != nil {
 		return err
 	}
 	if !safe && !unsent && !a.unread(ctx, f) {

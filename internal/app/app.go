@@ -241,13 +241,15 @@ type Event struct {
 	// Restart says that an instance ended for it.
 	Restart bool `json:"restart,omitempty"`
 	// Seen is what happened, Done what was done about it, Cost what users
-	// may have noticed of it.
+	// noticed of it so far: how many requests waited, were sent again and lost.
 	Seen string `json:"seen"`
 	Done string `json:"done"`
 	Cost string `json:"cost,omitempty"`
 	// Stacks are those of all Python threads before a kill; at most
 	// 200 lines.
 	Stacks []string `json:"stacks,omitempty"`
+
+	toll *toll // what Cost is made of; nil leaves it
 }
 
 // EventKind is the word for an event, and the reason of

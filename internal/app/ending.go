@@ -1,7 +1,6 @@
 package app
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -145,8 +144,8 @@ func (p *place) afterFailure(end ending, back *backoff) time.Duration {
 	event := end.event
 	event.Kind, event.Seen, event.Restart = end.kind(), end.reason, true
 	event.Done = strings.TrimPrefix(event.Done+", "+done, ", ")
-	if end.flew > 0 {
-		event.Cost = fmt.Sprintf("%d requests were with it", end.flew)
+	if p.tollNow().serves() { // else it is the same trouble still
+		event.toll = p.trouble(true)
 	}
 	p.app.note(event)
 	p.app.log.Error("the app ended", "reason", end.reason, "next", done, "crash_loop", loop)

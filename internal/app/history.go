@@ -228,5 +228,11 @@ func (a *App) State() State {
 func (a *App) Events() []Event {
 	a.history.mu.Lock()
 	defer a.history.mu.Unlock()
-	return slices.Clone(a.history.events)
+	events := slices.Clone(a.history.events)
+	for i := range events {
+		if t := events[i].toll; t != nil {
+			events[i].Cost = t.String()
+		}
+	}
+	return events
 }

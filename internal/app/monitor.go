@@ -196,7 +196,8 @@ func (m *monitor) wake(v health.Verdict) (ending, bool) {
 		syscall.Kill(pid, syscall.SIGCONT)
 	}
 	m.spared = now.Add(2 * health.Interval)
-	m.place.app.note(Event{Kind: Dead, Seen: v.Why, Done: "woke it (SIGCONT)"})
+	m.place.app.note(Event{Kind: Dead, Seen: v.Why, Done: "woke it (SIGCONT)", toll: m.place.trouble(false)})
+	m.place.relieve(now)
 	m.place.app.log.Warn("the app was stopped", "seen", v.Why, "done", "woke it")
 	return ending{}, false
 }
@@ -230,6 +231,7 @@ func (m *monitor) killWorkers(pids []int, event Event) {
 	}
 	m.spared = time.Now().Add(workerPatience)
 	event.Restart = true
+	event.toll = m.place.trouble(false)
 	event.Done = fmt.Sprintf("killed the worker %s only; its master starts another", strings.Trim(fmt.Sprint(pids), "[]"))
 	m.place.app.note(event)
 	m.place.app.log.Error("the app hangs", "seen", event.Seen, "done", event.Done)

@@ -26,6 +26,7 @@ type place struct {
 	over      atomic.Bool   // keepAlive has ended
 	progress  atomic.Uint64 // see health.Sample
 	relieved  atomic.Bool   // it gets half as many requests at a time; see health.Relief
+	toll      atomic.Pointer[toll]
 	pace      pacing
 	window    health.Window // of current, and the baseline of all; of keepAlive
 
@@ -88,7 +89,6 @@ type ending struct {
 	lastSaid []string
 	// event is what was found and done by the detector; zero mostly.
 	event Event
-	flew  int // requests that were here at the end
 	oom   bool
 }
 
@@ -170,7 +170,6 @@ func (p *place) runOnce(ctx context.Context) ending {
 	}
 	p.change(func(s *State) { s.PID = i.pid })
 	end := p.attend(ctx, i)
-	end.flew = p.app.traffic.at(p)
 	i.finish(end.exit)
 	end.bound = i.wasBound.Load()
 	end.lastSaid = i.errors.last()
@@ -264,6 +263,7 @@ func (p *place) nowReady(i *instance, since time.Time) {
 		}
 	})
 	p.once.Do(func() { close(p.ready) })
+	p.relieve(since)
 	p.app.note(Event{Kind: Served, Seen: "the app serves",
 		Done: fmt.Sprintf("ready %s after its start", since.Sub(i.started).Round(time.Millisecond))})
 }

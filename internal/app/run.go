@@ -218,11 +218,6 @@ func (a *App) URL() string {
 // app.run(ssl_context=...).
 func (a *App) TLS() bool { return a.tls.Load() }
 
-// Wait returns nil as soon as an instance is ready; an error that is
-// [ErrCrashLoop] or [ErrStopped] says why none will be soon, with the end of
-// the app's output.
-func (a *App) Wait(ctx context.Context) error { return a.history.wait(ctx) }
-
 // Close gives up the socket of an App that is never served.
 func (a *App) Close() { a.socket.close() }
 

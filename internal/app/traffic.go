@@ -32,6 +32,8 @@ type Flight struct {
 	pid                   int
 	by                    *instance // who has begun to read it
 	conn                  net.Conn
+	failed                time.Time // when its connection broke first
+	toll                  *toll     // whose fault that was
 
 	gaveUp atomic.Bool
 	heard  atomic.Bool // see HasBegun
@@ -122,6 +124,7 @@ func (t *traffic) again(f *Flight, id string, p *place, now time.Time) {
 	f.sent, f.begun, f.pid, f.conn, f.client = now, time.Time{}, 0, nil, time.Time{}
 	f.heard.Store(false)
 	t.byID[id] = f
+	f.toll.count(0, 1, 0, 0)
 	p.flights++
 }
 
@@ -250,6 +253,9 @@ func (f *Flight) Answered() {
 	defer t.mu.Unlock()
 	if f.answered.IsZero() {
 		f.answered = now
+		if !f.failed.IsZero() {
+			f.toll.count(0, 0, 0, now.Sub(f.failed))
+		}
 		t.learn(f, now)
 	}
 }

@@ -117,3 +117,13 @@ func ListenError(addr string, err error) error {
 	}
 	return fmt.Errorf("listen on %s: %w", addr, err)
 }
+
+// DescribeEvent is one line of an app's history: when, what was seen, what was
+// done about it, and what it cost.
+func DescribeEvent(e app.Event) string {
+	line := fmt.Sprintf("%s  %s: %s", Clock(e.At), e.Seen, e.Done)
+	if e.Cost != "" {
+		line += " (" + e.Cost + ")"
+	}
+	return line
+}
