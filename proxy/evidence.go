@@ -239,6 +239,6 @@ func (h *Handler) learnLiteral(x *exchange, r *http.Request) {
 		return
 	}
 	if h.literals.note(r.Method, path, x.identity.Client.String()) {
-		h.Tables.Learn(path, r.Method)
+		h.Tables.Learn(strings.Clone(path), r.Method) // not the whole request
 	}
 }

@@ -29,15 +29,22 @@ var byteClasses = func() (table [256]byteClass) {
 	return table
 }()
 
+// currentBehaviour is that of the newest Werkzeug.
+var currentBehaviour = behaviourOf(Options{})
+
 // Path returns the path of a raw request target as the app sees it: without
 // the query, percent-decoded once, one slash at its start, invalid UTF-8
 // replaced. Equal requests have equal paths, so it serves as a key. A target
-// that no server accepts is returned as it is.
+// that no server accepts is returned as it is. The path may share the target's
+// memory.
 func Path(target string) string {
 	var r request
-	r.read(target, serverWerkzeug, behaviourOf(Options{}))
+	r.read(target, serverWerkzeug, currentBehaviour)
 	if r.bad {
 		return target
+	}
+	if !r.decode && len(r.path) > 0 && r.path[0] == '/' && !strings.HasPrefix(r.path, "//") {
+		return r.path
 	}
 	path := string(appendPath(make([]byte, 0, len(r.path)+1), r.path))
 	return "/" + strings.TrimLeft(path, "/")
