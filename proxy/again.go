@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 
 	"github.com/flask2ban/flask2ban/internal/app"
@@ -22,6 +23,23 @@ type errUnsent struct{ error }
 
 // Unwrap gives the error.
 func (e errUnsent) Unwrap() error { return e.error }
+
+// errForeign is a connection to a port of the app's that another program has
+// opened meanwhile.
+var errForeign = errors.New("the app's port belongs to another program now")
+
+// dialApp connects to the app, and to nobody else.
+func dialApp(ctx context.Context, d *net.Dialer, addr string) (net.Conn, error) {
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if x := exchangeOf(ctx); x != nil && !x.flight.Reached(c) {
+		c.Close()
+		return nil, errForeign
+	}
+	return c, nil
+}
 
 // again prepares the next try of a request that got no answer, or says that
 // there is none. GET, HEAD and OPTIONS may run twice; of all others there must

@@ -119,7 +119,7 @@ func (c *leanConn) quiet() bool {
 func (l *lean) dial(ctx context.Context, u *url.URL) (*leanConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, leanDialTime)
 	defer cancel()
-	conn, err := l.dialer.DialContext(ctx, "tcp", u.Host)
+	conn, err := dialApp(ctx, &l.dialer, u.Host)
 	if err != nil {
 		return nil, errUnsent{err}
 	}

@@ -58,6 +58,9 @@ func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string
 	fmt.Fprintf(tw, "flask2ban\t%s, pid %d, up %s, mode %s\n", st.Version, st.PID, up, st.Mode)
 	fmt.Fprintf(tw, "ready\t%s\n", readiness(st, paint))
 	fmt.Fprintf(tw, "app\t%s\n", describeApp(st))
+	if st.Instance != nil {
+		fmt.Fprintf(tw, "socket\t%s\n", cmdline.DescribeSocket(*st.Instance))
+	}
 	fmt.Fprintf(tw, "listening\t%s\n", strings.Join(st.Listen, ", "))
 	if st.Queue != nil {
 		fmt.Fprintf(tw, "requests\t%s\n", describeQueue(*st.Queue))

@@ -68,6 +68,7 @@ func writeStatus(w io.Writer, st admin.SupervisedStatus, paint func(cmdline.Colo
 	}
 	fmt.Fprintf(tw, "ready\t%s\n", ready)
 	fmt.Fprintf(tw, "app\t%s, %s\n", st.App, cmdline.DescribeInstance(st.Instance))
+	fmt.Fprintf(tw, "socket\t%s\n", cmdline.DescribeSocket(st.Instance))
 	fmt.Fprintf(tw, "listening\t%s\n", strings.Join(st.Listen, ", "))
 	fmt.Fprintf(tw, "state\t%s\n", st.StateDir)
 	if err := tw.Flush(); err != nil {

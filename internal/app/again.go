@@ -62,9 +62,12 @@ func (a *App) Again(ctx context.Context, f *Flight, safe, unsent bool) error {
 	if !safe && !unsent && !a.unread(ctx, f) {
 		return errMayHaveBegun
 	}
-	p := a.pick()
-	if p == nil {
-		return ErrStopped
+	if unsent {
+		f.place.refused()
+	}
+	p, err := a.awaitOpen(ctx)
+	if err != nil {
+		return err
 	}
 	a.traffic.again(f, nextID(f.ID), p, time.Now())
 	return nil

@@ -200,6 +200,18 @@ const (
 	Stopped    = "stopped"
 )
 
+// How an app gets the socket that it serves on, in the order of preference.
+const (
+	// ByHook: the hook in its process makes its bind ours.
+	ByHook = "hook"
+	// ByVariables: its server took our socket from the environment.
+	ByVariables = "variables"
+	// ByPort: it listens by itself on a private port that we have named to it.
+	ByPort = "private port"
+	// ByDiscovery: it listens by itself on a port that we have found.
+	ByDiscovery = "discovery"
+)
+
 // State is how the app is.
 type State struct {
 	Name  string    `json:"name"`
@@ -213,9 +225,12 @@ type State struct {
 	LastExit string `json:"last_exit,omitempty"`
 	// Reason says why the app is in this state, for a person.
 	Reason string `json:"reason,omitempty"`
-	// Launcher says how our socket reached the app: "hook", "variables", or
+	// Launcher says how the app got its socket: ByHook to ByDiscovery, or
 	// empty until that is known.
 	Launcher string `json:"launcher,omitempty"`
+	// Address is where the app listens by itself, as "127.0.0.1:port"; empty
+	// where it has our socket.
+	Address string `json:"address,omitempty"`
 	// User is who the app runs as.
 	User string `json:"user,omitempty"`
 	// Command is what was run.

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == GuardArg {
 		os.Exit(Guard(os.Args[2:]))
 	}
+	if at := os.Getenv("APP_TEST_SERVER"); at != "" {
+		os.Exit(serveInGo(at))
+	}
 	if script := os.Getenv("APP_TEST_DAEMON"); script != "" {
 		os.Exit(daemon(script))
 	}

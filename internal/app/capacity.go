@@ -13,10 +13,6 @@ import (
 // found out.
 const Learn = -1
 
-// threaded are Werkzeug's server by the names that the hook has for it: its
-// bind is that of the standard library's base class.
-var threaded = map[string]bool{"werkzeug": true, "socketserver": true}
-
 // Slots is [App.Concurrency], or [Learn] where the one instance is Werkzeug's
 // threaded server. 0 means that there is no bound that matters, or none is
 // known.
@@ -28,7 +24,7 @@ func (a *App) Slots() int {
 	if len(places) != 1 {
 		return 0
 	}
-	if b := places[0].binding.Load(); b != nil && threaded[b.server] {
+	if b := places[0].binding.Load(); b != nil && launcherOf(b.server).learns {
 		return Learn
 	}
 	return 0

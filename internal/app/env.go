@@ -7,11 +7,11 @@ import (
 )
 
 // notForTheApp are variables of ours, of who started us, or of a socket that
-// isn't the app's. A name that ends in * is a prefix.
+// isn't the app's; the servers' own come on top (socketVariables). A name that
+// ends in * is a prefix.
 var notForTheApp = []string{
 	"FLASK2BAN_*", "FLASKSUPERVISOR_*", "SUDO_*",
 	"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-	"WERKZEUG_RUN_MAIN", "WERKZEUG_SERVER_FD", "GUNICORN_FD", "GUNICORN_PID", "UVICORN_FD",
 }
 
 // notForAnother are variables that belong to a login of ours; the app gets
@@ -21,9 +21,14 @@ var notForAnother = []string{"HOME", "USER", "LOGNAME", "MAIL", "SSH_*", "XDG_*"
 // cleanEnv is base without what is not the app's business, for id, with own
 // added last.
 func cleanEnv(base []string, id identity, own []string) []string {
+	var servers []string
+	for _, entry := range socketVariables() {
+		name, _, _ := strings.Cut(entry, "=")
+		servers = append(servers, name)
+	}
 	env := slices.DeleteFunc(slices.Clone(base), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return matches(notForTheApp, name) || id.drop && matches(notForAnother, name)
+		return matches(notForTheApp, name) || slices.Contains(servers, name) || id.drop && matches(notForAnother, name)
 	})
 	if id.drop {
 		env = append(env, "HOME="+id.home, "USER="+id.name, "LOGNAME="+id.name)

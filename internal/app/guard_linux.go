@@ -49,7 +49,8 @@ type guardOrder struct {
 	Umask   string              `json:"umask,omitempty"`
 	NoFile  int                 `json:"nofile,omitempty"`
 
-	own []string // the names of variables that the hook takes out again
+	own   []string // variables that the hook takes out again, with their values
+	named namedPort
 }
 
 // guardReport is one line of the guard's answer: the app's process, or why

@@ -126,21 +126,12 @@ func hookEnv(env []string, dir string, listening bool) (withHook, own []string) 
 	env = setEnv(env, hookVariable, fmt.Sprint(settingsFD))
 	for _, name := range ownVariables {
 		if getEnv(env, name) == "" {
-			env = append(env, name+"=1")
-			own = append(own, name)
+			own = append(own, name+"=1")
 		}
 	}
-	if !listening {
-		return env, own
+	env = append(env, own...)
+	if listening {
+		env = append(env, socketVariables()...)
 	}
-	return append(env,
-		"WERKZEUG_RUN_MAIN=true",
-		fmt.Sprintf("WERKZEUG_SERVER_FD=%d", listenerFD),
-		fmt.Sprintf("UVICORN_FD=%d", listenerFD),
-		fmt.Sprintf("GUNICORN_FD=%d", listenerFD),
-		gunicornPID,
-	), own
+	return env, own
 }
-
-// gunicornPID stands where the guard puts its own process id.
-const gunicornPID = "GUNICORN_PID=guard"

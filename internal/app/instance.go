@@ -45,7 +45,10 @@ type instance struct {
 	pardoned           bool // guarded by traffic.mu, as abandoned
 	abandoned          []abandoned
 	hung               map[int]bool // processes that were killed because they hang
-	pids               pidSet       // of processes that serve
+	pids               numberSet    // of processes that serve
+	hookedIn           numberSet    // processes that have the hook
+	strange            numberSet    // ports of other Flask apps than the entry app
+	named              namedPort
 	readers            sync.WaitGroup
 	exited             chan exit
 }
@@ -64,7 +67,7 @@ func (p *place) launch() (*instance, error) {
 	}
 	i := &instance{
 		child: c, app: p.app, place: p, hookDir: order.Cleanup, words: &words{pipe: c.pipe},
-		started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1), settled: make(chan struct{}),
+		named: order.named, started: time.Now(), served: make(chan struct{}), exited: make(chan exit, 1), settled: make(chan struct{}),
 	}
 	i.readAll()
 	go func() { i.exited <- c.waitExit() }()
@@ -156,9 +159,9 @@ func (i *instance) closeReaders() {
 	i.stderr.Close()
 }
 
-// awaitReady returns nil when the app accepts on our socket and the hook, if
-// there is one, has reported. Where another instance accepts on the same
-// socket, the hook's word is all that there is.
+// awaitReady returns nil when the app serves: on our socket, or else on a port
+// of its own. Where another instance accepts on the same socket, the hook's word
+// is all that there is.
 func (i *instance) awaitReady(ctx context.Context) error {
 	if i.place.socket.shared && (i.app.history.othersReady(i.place) || i.app.takingOver.Load()) {
 		select {
@@ -169,6 +172,36 @@ func (i *instance) awaitReady(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	if i.app.config.Listener != nil {
+		return i.awaitSocket(ctx) // clients come there, so nothing else will do
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	onSocket, found := make(chan error, 1), make(chan *elsewhere, 1)
+	go func() { onSocket <- i.awaitSocket(ctx) }()
+	go func() { found <- i.discover(ctx) }()
+	select {
+	case err := <-onSocket:
+		cancel()
+		<-found
+		if err == nil {
+			i.place.serveAt(nil)
+		}
+		return err
+	case e := <-found:
+		if e == nil {
+			return <-onSocket // the end of ctx
+		}
+		cancel()
+		<-onSocket
+		i.place.serveAt(e)
+		return nil
+	}
+}
+
+// awaitSocket returns nil when the app accepts on our socket and the hook, if
+// there is one, has reported.
+func (i *instance) awaitSocket(ctx context.Context) error {
 	if err := i.awaitAccept(ctx); err != nil {
 		return err
 	}
@@ -235,7 +268,8 @@ func (i *instance) stop(grace time.Duration) exit {
 
 // What the hook says.
 
-func (i *instance) hooked(_ int, board bool) {
+func (i *instance) hooked(pid int, board bool) {
+	i.hookedIn.add(pid)
 	i.hasBoard.Store(board && (i.hasBoard.Load() || !i.hookSeen.Load()))
 	i.hookSeen.Store(true)
 }
@@ -245,7 +279,7 @@ func (i *instance) bound(b binding) {
 	i.place.binding.Store(&b)
 	i.wasBound.Store(true)
 	i.app.tls.Store(b.tls)
-	i.app.history.set(i.place, func(s *State) { s.Launcher = "hook" })
+	i.app.history.set(i.place, func(s *State) { s.Launcher = ByHook })
 	i.app.log.Debug("the app's server has our socket", "server", b.server, "pid", i.pid)
 }
 
@@ -263,6 +297,8 @@ func (i *instance) serving(u routes.URLMap, pid int, direct bool) {
 		close(i.served)
 	})
 }
+
+func (i *instance) other(port int) { i.strange.add(port) }
 
 func (i *instance) begun(pid int, id string) {
 	i.pids.add(pid)

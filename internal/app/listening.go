@@ -3,7 +3,7 @@ package app
 import (
 	"bufio"
 	"encoding/hex"
-	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -11,35 +11,76 @@ import (
 	"strings"
 )
 
-// listensElsewhere says, for the operator, where the app listens by itself, if
-// our socket did not reach its server.
-func (i *instance) listensElsewhere() string {
-	inodes := map[uint64]bool{}
-	list := processes()
-	for _, pid := range append(descendants(list, i.pid), i.pid) {
-		for _, inode := range socketsOf(pid) {
-			inodes[inode] = inode != i.place.socket.inode
-		}
-	}
-	var found []string
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		f, err := os.Open(table)
+// openSocket is a listening socket of somebody's, by /proc/net/tcp.
+type openSocket struct {
+	addr   netip.AddrPort
+	inode  uint64
+	queued int   // connections that wait to be accepted
+	pids   []int // who of the instance has it; empty where nobody asked
+}
+
+// listeningSockets are the listening TCP sockets of this network namespace.
+func listeningSockets() []openSocket {
+	var all []openSocket
+	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		f, err := os.Open(name)
 		if err != nil {
-			continue
+			continue // no IPv6
 		}
-		found = append(found, listeners(bufio.NewScanner(f), inodes)...)
+		all = append(all, readListening(f)...)
 		f.Close()
 	}
-	if len(found) == 0 {
-		return ""
+	return all
+}
+
+// readListening reads a table as of proc(5): state 0A is LISTEN, the second
+// half of field 4 the length of the accept queue then, field 9 the inode. The
+// kernel lists what listens first (net/ipv4/tcp_ipv4.c, tcp_seq_start), so
+// however many connections there are, they are not read.
+func readListening(table io.Reader) []openSocket {
+	var found []openSocket
+	lines := bufio.NewScanner(table)
+	lines.Scan() // the heading
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 10 || fields[3] != "0A" {
+			break
+		}
+		addr, ok := parseProcAddr(fields[1])
+		inode, err := strconv.ParseUint(fields[9], 10, 64)
+		_, rx, _ := strings.Cut(fields[4], ":")
+		queued, err2 := strconv.ParseInt(rx, 16, 32)
+		if ok && err == nil && err2 == nil {
+			found = append(found, openSocket{addr: addr, inode: inode, queued: int(queued)})
+		}
 	}
-	return fmt.Sprintf(", but listens on %s by itself: its server did not take our socket (is it started with python -E or -I, or by a program that closes descriptors?)",
-		strings.Join(found, ", "))
+	return found
+}
+
+// opened are the listening sockets of the instance's own processes other than
+// ours, the lowest port first. What else listens on this machine is never the
+// app.
+func (i *instance) opened() []openSocket {
+	owners := map[uint64][]int{}
+	for _, pid := range descendants(processes(), i.guard.Process.Pid) {
+		for _, inode := range socketsOf(pid) {
+			owners[inode] = append(owners[inode], pid)
+		}
+	}
+	delete(owners, i.place.socket.id())
+	var own []openSocket
+	for _, s := range listeningSockets() {
+		if s.pids = owners[s.inode]; len(s.pids) > 0 {
+			own = append(own, s)
+		}
+	}
+	slices.SortFunc(own, func(a, b openSocket) int { return int(a.addr.Port()) - int(b.addr.Port()) })
+	return own
 }
 
 // socketsOf are the inodes of a process's sockets.
 func socketsOf(pid int) []uint64 {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
@@ -58,26 +99,6 @@ func socketsOf(pid int) []uint64 {
 	return found
 }
 
-// listeners are the addresses of the listening sockets among inodes, by
-// /proc/net/tcp (proc(5)): state 0A is LISTEN, field 9 the inode.
-func listeners(table *bufio.Scanner, inodes map[uint64]bool) []string {
-	var found []string
-	for table.Scan() {
-		fields := strings.Fields(table.Text())
-		if len(fields) < 10 || fields[3] != "0A" {
-			continue
-		}
-		inode, err := strconv.ParseUint(fields[9], 10, 64)
-		if err != nil || !inodes[inode] {
-			continue
-		}
-		if addr, ok := parseProcAddr(fields[1]); ok {
-			found = append(found, addr.String())
-		}
-	}
-	return found
-}
-
 // parseProcAddr reads "0100007F:1F90": words of four bytes in the machine's
 // order, which is little-endian on all that we build for, and a port.
 func parseProcAddr(s string) (netip.AddrPort, bool) {
@@ -91,5 +112,5 @@ func parseProcAddr(s string) (netip.AddrPort, bool) {
 		slices.Reverse(raw[at : at+4])
 	}
 	addr, ok := netip.AddrFromSlice(raw)
-	return netip.AddrPortFrom(addr, uint16(n)), ok
+	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
 }

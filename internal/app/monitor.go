@@ -41,6 +41,7 @@ type monitor struct {
 	samples  int
 	paced    time.Time
 	queued   time.Time // since when something waits; zero: nothing does
+	heard    time.Time // when it listened last
 	givenUp  int
 	probes   prober
 	woken    map[int]time.Time
@@ -53,7 +54,7 @@ func newMonitor(p *place, i *instance) *monitor {
 	now := time.Now()
 	p.window.Samples, p.window.Paces = nil, nil
 	p.relieved.Store(false)
-	return &monitor{place: p, instance: i, since: now, paced: now, woken: map[int]time.Time{}}
+	return &monitor{place: p, instance: i, since: now, paced: now, heard: now, woken: map[int]time.Time{}}
 }
 
 func (m *monitor) close() { m.probes.close() }
@@ -93,6 +94,24 @@ func (m *monitor) relieve() {
 	p.app.log.Info("slow app", "seen", event.Seen, "done", event.Done)
 }
 
+// unheardFor is since when it has its port closed; our socket is always open.
+func (m *monitor) unheardFor(now time.Time) time.Duration {
+	if m.place.open() {
+		m.heard = now
+	}
+	return now.Sub(m.heard)
+}
+
+// deaf ends an instance that has closed the port of its own for so long that it
+// will not open it again.
+func (m *monitor) deaf(now time.Time) (ending, bool) {
+	if m.unheardFor(now) < deafFor {
+		return ending{}, false
+	}
+	address := m.place.elsewhere.Load().addr
+	return m.end(health.Verdict{State: health.Dead, Why: fmt.Sprintf("dead: nobody listens on %s any more, for %s", address, deafFor)})
+}
+
 func (m *monitor) limits() health.Limits {
 	c := m.place.app.config
 	b := m.instance.binding.Load()
@@ -119,7 +138,7 @@ func (m *monitor) sample(now time.Time) health.Sample {
 // queue counts what waits: in the kernel, at our own limit, or sent and not
 // begun. A connection of a probe is not among them.
 func (m *monitor) queue(s *health.Sample) {
-	accept, err := m.place.socket.queued()
+	accept, err := m.place.queued()
 	if err == nil {
 		s.Queue = max(s.Queue, accept-m.probes.waiting())
 	}
@@ -309,12 +328,12 @@ func (p *place) answers(i *instance) bool {
 	if path == "" {
 		path = "/"
 	}
-	r, err := http.NewRequest(http.MethodGet, scheme+"://"+p.socket.dial()+path, nil)
+	r, err := http.NewRequest(http.MethodGet, scheme+"://"+p.dial()+path, nil)
 	if err != nil {
 		return false
 	}
 	if p.app.config.HealthPath == "" {
-		if !i.hookSeen.Load() {
+		if e := p.elsewhere.Load(); !i.hookSeen.Load() || e != nil && !e.hooked {
 			// Without the hook a view would run; that the app takes the
 			// connection is all that can be asked for.
 			return p.accepts()
@@ -335,14 +354,14 @@ const probeID = "probe"
 
 // accepts says whether the queue of the socket gets shorter.
 func (p *place) accepts() bool {
-	conn, err := net.DialTimeout("tcp", p.socket.dial(), probeTime)
+	conn, err := net.DialTimeout("tcp", p.dial(), probeTime)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	before, err := p.socket.queued()
+	before, err := p.queued()
 	for end := time.Now().Add(probeTime); err == nil && time.Now().Before(end); time.Sleep(readyPoll) {
-		now, err := p.socket.queued()
+		now, err := p.queued()
 		if err == nil && now < before {
 			return true
 		}

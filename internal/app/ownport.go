@@ -52,7 +52,7 @@ func (s *socket) receive(from *net.UnixConn) error {
 // The caller closes it.
 func (a *App) Socket() (*os.File, error) {
 	if !a.socket.bound() {
-		return nil, errors.New("the app has no socket yet")
+		return nil, errors.New("there is no socket of the app's to hand over: it does not serve yet, or listens by itself")
 	}
 	return a.socket.file()
 }

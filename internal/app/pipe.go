@@ -36,6 +36,7 @@ type message struct {
 	Board     bool            `json:"board"`
 	Direct    bool            `json:"direct"`
 	Processes int             `json:"processes"`
+	Port      int             `json:"port"`
 	Threads   int             `json:"threads"`
 	Class     string          `json:"type"`
 	Message   string          `json:"message"`
@@ -92,6 +93,9 @@ type listener interface {
 	// serving is told by each process that serves; direct says that nothing
 	// of the app's own comes before the hook in a request's way.
 	serving(u routes.URLMap, pid int, direct bool)
+	// other is told of a port on which the process serves another Flask app
+	// than the one that it is about.
+	other(port int)
 	begun(pid int, id string)
 	raised(Exception)
 	problem(where, text string)
@@ -168,8 +172,9 @@ var messages = map[string]func(message, map[int]*report, listener){
 	"bound": func(m message, _ map[int]*report, to listener) {
 		to.bound(binding{m.Server, m.TLS, m.Processes, m.Threads})
 	},
-	"app":  beginReport,
-	"rule": addRule,
+	"other": func(m message, _ map[int]*report, to listener) { to.other(m.Port) },
+	"app":   beginReport,
+	"rule":  addRule,
 	"serving": func(m message, reports map[int]*report, to listener) {
 		if u := endReport(m, reports); u != nil {
 			to.serving(u.URLMap, m.PID, u.direct)

@@ -27,6 +27,10 @@ type place struct {
 	progress  atomic.Uint64 // see health.Sample
 	relieved  atomic.Bool   // it gets half as many requests at a time; see health.Relief
 	toll      atomic.Pointer[toll]
+	// elsewhere is where the app listens by itself; nil while it has our
+	// socket. It stays until the next instance serves: then requests that
+	// meet nobody there come again.
+	elsewhere atomic.Pointer[elsewhere]
 	pace      pacing
 	window    health.Window // of current, and the baseline of all; of keepAlive
 
@@ -84,6 +88,7 @@ type ending struct {
 	err      error // the instance could not be started at all
 	ready    bool
 	bound    bool
+	hooked   bool // the hook was in a process of it
 	healthy  time.Duration
 	reason   string
 	lastSaid []string
@@ -118,6 +123,7 @@ func (p *place) keepAlive(ctx context.Context) (err error) {
 			return nil
 		}
 		p.trial = false
+		p.app.giveUpVariables(end)
 		var wait time.Duration
 		if !p.app.servesItself(end) {
 			wait = p.afterFailure(end, back)
@@ -171,7 +177,7 @@ func (p *place) runOnce(ctx context.Context) ending {
 	p.change(func(s *State) { s.PID = i.pid })
 	end := p.attend(ctx, i)
 	i.finish(end.exit)
-	end.bound = i.wasBound.Load()
+	end.bound, end.hooked = i.wasBound.Load(), i.hookSeen.Load()
 	end.lastSaid = i.errors.last()
 	end.oom = end.exit.status.Signaled() && oomKills() > killed
 	if i.unheard() {
@@ -222,7 +228,7 @@ func (p *place) notReady(ctx context.Context, i *instance, err error) ending {
 	}
 	reason := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) {
-		reason = fmt.Sprintf("it did not serve within %s%s", p.app.config.StartTimeout, i.listensElsewhere())
+		reason = fmt.Sprintf("it did not serve within %s%s", p.app.config.StartTimeout, i.whatIsOpen())
 	}
 	return ending{exit: i.stop(orphanGrace), reason: reason}
 }
@@ -247,7 +253,11 @@ func (p *place) whileReady(ctx context.Context, i *instance) ending {
 		case event := <-p.renew:
 			return p.yield(ctx, i, event, since)
 		case now := <-tick.C:
-			if end, over := m.act(ctx, m.look(now)); over {
+			end, over := m.act(ctx, m.look(now))
+			if !over {
+				end, over = m.deaf(now)
+			}
+			if over {
 				end.ready, end.healthy = true, time.Since(since)
 				return end
 			}
@@ -258,9 +268,7 @@ func (p *place) whileReady(ctx context.Context, i *instance) ending {
 func (p *place) nowReady(i *instance, since time.Time) {
 	p.change(func(s *State) {
 		s.Name, s.Reason, s.Output = Ready, "", nil
-		if s.Launcher == "" {
-			s.Launcher = "variables"
-		}
+		s.Launcher, s.Address = i.handedBy()
 	})
 	p.once.Do(func() { close(p.ready) })
 	p.relieve(since)

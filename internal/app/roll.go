@@ -72,7 +72,7 @@ func (a *App) replace(ctx context.Context, p *place, begin func(*place), kind Ev
 	if p.isRetired() || p.over.Load() {
 		return errOver
 	}
-	if a.config.NoOverlap {
+	if a.config.NoOverlap || p.fixed() {
 		select {
 		case p.renew <- Event{Kind: kind, Seen: why, Done: "ended it"}:
 		default: // it is about to

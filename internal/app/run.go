@@ -35,10 +35,13 @@ type App struct {
 	takingOver atomic.Bool // until our first instance is ready
 	exceptions *exceptions
 	orders     chan order
-	rolling    sync.Mutex   // held by the one roll
-	vouched    atomic.Bool  // an instance of this app has vouched
-	ticked     atomic.Int64 // keepAlive's last tick, in nanoseconds since 1970
-	slowAt     atomic.Int64 // when a slow app was restarted, in nanoseconds since 1970
+	rolling    sync.Mutex  // held by the one roll
+	vouched    atomic.Bool // an instance of this app has vouched
+	// closesFiles says that the app closes what it inherits, so that the
+	// servers' variables lead nowhere.
+	closesFiles atomic.Bool
+	ticked      atomic.Int64 // keepAlive's last tick, in nanoseconds since 1970
+	slowAt      atomic.Int64 // when a slow app was restarted, in nanoseconds since 1970
 
 	news   chan func() // for the Observer, in order
 	closed chan struct{}
@@ -182,14 +185,20 @@ func (a *App) orderFor(p *place) (guardOrder, error) {
 	}
 	target := a.target.Load()
 	argv := target.command(a.python.Path, dir)
-	env, own := hookEnv(a.env, dir, p.socket.bound())
+	env, own := hookEnv(a.env, dir, p.socket.bound() && !a.closesFiles.Load())
+	env, named, err := a.namePort(env)
+	if err != nil {
+		os.RemoveAll(dir)
+		return guardOrder{}, fmt.Errorf("run the app: %w", err)
+	}
+	own = append(own, named.own...)
 	path, err := lookPath(argv[0], env, target.dir)
 	if err != nil {
 		os.RemoveAll(dir)
 		return guardOrder{}, fmt.Errorf("run the app: %w", err)
 	}
 	a.history.set(p, func(s *State) { s.Command, s.User = argv, a.identity.name })
-	return guardOrder{Path: path, Argv: argv, Env: env, Dir: target.dir, As: a.identity.credential(), Cleanup: dir, own: own,
+	return guardOrder{Path: path, Argv: argv, Env: env, Dir: target.dir, As: a.identity.credential(), Cleanup: dir, own: own, named: named,
 		Umask: a.config.Umask, NoFile: a.config.NoFile}, nil
 }
 
@@ -197,9 +206,12 @@ func (a *App) orderFor(p *place) (guardOrder, error) {
 // its own.
 func (a *App) Python() Python { return a.python }
 
-// Addr is the address of our socket, as "127.0.0.1:port"; empty while the app
-// has not opened its own port.
+// Addr is where the app listens, as "127.0.0.1:port"; empty while it has not
+// opened its own port.
 func (a *App) Addr() string {
+	if p := a.history.only(); p != nil && p.elsewhere.Load() != nil {
+		return p.address()
+	}
 	if !a.socket.bound() {
 		return ""
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -61,6 +62,9 @@ func (a *App) scale(s *scaler, now time.Time, begin func(*place)) {
 		return
 	}
 	places := a.history.accepting()
+	if slices.ContainsFunc(places, (*place).fixed) {
+		return
+	}
 	requests, each := 0, 0
 	for _, p := range places {
 		requests += a.traffic.working(p)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,9 +66,24 @@ SocketIO(app, async_mode="gevent").run(app, port=18096)`, ports: []int{18096}, m
 	{name: "gunicorn gthread", command: []string{"/usr/bin/gunicorn", "-k", "gthread", "--threads", "4", "-b", ":18100", "-b", ":18101", "app:app"}, ports: []int{18100, 18101}},
 	{name: "gunicorn gevent", command: []string{"/usr/bin/gunicorn", "-k", "gevent", "-w", "2", "-b", ":18102", "app:app"}, ports: []int{18102}},
 	{name: "gunicorn preload", command: []string{"/usr/bin/gunicorn", "--preload", "-b", "unix:/tmp/flask2ban-test-gunicorn.sock", "app:app"}},
+	{name: "gunicorn eventlet", command: []string{"/usr/bin/gunicorn", "-k", "eventlet", "-b", ":18104", "app:app"}, ports: []int{18104}},
+	{name: "socketio eventlet", main: `
+from flask_socketio import SocketIO
+SocketIO(app, async_mode="eventlet").run(app, port=18105)`, ports: []int{18105}, mounts: "/socket.io"},
+	{name: "uvicorn wsgi", command: []string{"/usr/bin/uvicorn", "--interface", "wsgi", "--port", "18106", "app:app"}, ports: []int{18106}},
+	{name: "uvicorn WsgiToAsgi", main: wsgiToAsgi, command: []string{"/usr/bin/uvicorn", "--port", "18107", "app:asgi"}, ports: []int{18107}},
+	{name: "gunicorn uvicorn", main: wsgiToAsgi, command: []string{"/usr/bin/gunicorn", "-k", "uvicorn.workers.UvicornWorker", "-b", ":18108", "app:asgi"}, ports: []int{18108}},
+	{name: "hypercorn WsgiToAsgi", // 0.14 has "wsgi:app:app"; Debian 12 has 0.13
+		main: wsgiToAsgi, command: []string{"/usr/bin/hypercorn", "-b", "127.0.0.1:18110", "app:asgi"}, ports: []int{18110}},
+	{name: "python -m package", command: []string{"/usr/bin/python3", "-m", "shop"}, ports: []int{18111}},
+	{name: "wrapper script", command: []string{"./run.sh"}, ports: []int{18112}},
 	{name: "shell wrapper", command: []string{"/bin/sh", "-c", "python3 -c 'import json' && exec gunicorn app:app"}, ports: []int{8000}},
 	{name: "python wrapper that executes", command: []string{"/usr/bin/python3", "-c", "import os; os.execvp('gunicorn', ['gunicorn', '-b', ':18103', 'app:app'])"}, ports: []int{18103}},
 }
+
+const wsgiToAsgi = `
+from asgiref.wsgi import WsgiToAsgi
+asgi = WsgiToAsgi(app)`
 
 func TestServers(t *testing.T) {
 	for _, c := range serverCases {
@@ -77,7 +93,14 @@ func TestServers(t *testing.T) {
 			if c.app != "" {
 				text = c.app
 			}
-			dir := write(t, map[string]string{"app.py": text})
+			dir := write(t, map[string]string{
+				"app.py":           text,
+				"shop/__main__.py": "from app import app\napp.run(port=18111)\n",
+				"run.sh":           "#!/bin/sh\nset -e\n. ./env\nexec gunicorn -b \"$BIND\" app:app\n", "env": "BIND=:18112\n",
+			})
+			if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o755); err != nil {
+				t.Fatal(err)
+			}
 			config := Config{App: "app.py", Dir: dir, Command: c.command, Env: []string{"PATH=/usr/bin:/bin"}}
 			r := start(t, config)
 			debug := strings.Contains(c.name, "debug")
@@ -94,7 +117,8 @@ func TestServers(t *testing.T) {
 			if got := r.State().Launcher; got != "hook" {
 				t.Errorf("launcher: got %q", got)
 			}
-			if !debug && strings.Contains(r.output.String(), "flask2ban_hook") {
+			stacks := debug || c.main == wsgiToAsgi // asgiref's wsgi.errors takes bytes: logging complains, with all frames
+			if !stacks && strings.Contains(r.output.String(), "flask2ban_hook") {
 				t.Errorf("the hook shows in the output:\n%s", r.output)
 			}
 		})

@@ -9,32 +9,38 @@ import (
 	"sync"
 )
 
-// pidSet is the processes of an instance that serve requests, as the hook
-// named them. What the app writes there is not believed further than that: see
-// [instance.own].
-type pidSet struct {
+// numberSet is processes or ports of an instance, as the hook named them. What
+// the app writes there is not believed further than that: see [instance.own].
+// The zero value is empty.
+type numberSet struct {
 	mu  sync.Mutex
 	all []int
 }
 
-// maxServing bounds the processes that are looked at.
-const maxServing = 256
+// maxNumbers bounds a set.
+const maxNumbers = 256
 
-func (s *pidSet) add(pid int) {
+func (s *numberSet) add(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Contains(s.all, pid) && len(s.all) < maxServing {
-		s.all = append(s.all, pid)
+	if !slices.Contains(s.all, n) && len(s.all) < maxNumbers {
+		s.all = append(s.all, n)
 	}
 }
 
-func (s *pidSet) remove(pid int) {
+func (s *numberSet) remove(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = slices.DeleteFunc(s.all, func(other int) bool { return other == pid })
+	s.all = slices.DeleteFunc(s.all, func(other int) bool { return other == n })
 }
 
-func (s *pidSet) list() []int {
+func (s *numberSet) has(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.all, n)
+}
+
+func (s *numberSet) list() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.all)

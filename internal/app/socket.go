@@ -118,8 +118,10 @@ func (s *socket) address() netip.AddrPort {
 }
 
 // dial is where we reach the socket on this machine.
-func (s *socket) dial() string {
-	addr := s.address()
+func (s *socket) dial() string { return dialable(s.address()) }
+
+// dialable is an address of a listening socket as we connect to it.
+func dialable(addr netip.AddrPort) string {
 	switch ip := addr.Addr(); {
 	case ip == netip.IPv4Unspecified():
 		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port())
@@ -127,6 +129,13 @@ func (s *socket) dial() string {
 		addr = netip.AddrPortFrom(netip.IPv6Loopback(), addr.Port())
 	}
 	return addr.String()
+}
+
+// id is the inode of the socket; 0 before it is bound.
+func (s *socket) id() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inode
 }
 
 func inodeOf(fd int) (uint64, error) {

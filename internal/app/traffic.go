@@ -36,7 +36,8 @@ type Flight struct {
 	toll                  *toll     // whose fault that was
 
 	gaveUp atomic.Bool
-	heard  atomic.Bool // see HasBegun
+	heard  atomic.Bool           // see HasBegun
+	to     atomic.Pointer[place] // place, for those who connect
 }
 
 // traffic is all flights.
@@ -57,6 +58,7 @@ func (t *traffic) enter(f *Flight, p *place, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.traffic, f.place, f.sent = t, p, now
+	f.to.Store(p)
 	f.prev = t.last
 	if t.last != nil {
 		t.last.next = f
@@ -121,6 +123,7 @@ func (t *traffic) again(f *Flight, id string, p *place, now time.Time) {
 	delete(t.byID, f.ID)
 	f.place.flights--
 	f.ID, f.place = id, p
+	f.to.Store(p)
 	f.sent, f.begun, f.pid, f.conn, f.client = now, time.Time{}, 0, nil, time.Time{}
 	f.heard.Store(false)
 	t.byID[id] = f
@@ -230,7 +233,7 @@ func (f *Flight) Addr() string {
 	if f.traffic == nil {
 		return ""
 	}
-	return f.place.socket.address().String()
+	return f.place.address()
 }
 
 // Moved says that bytes went to or came from the app.

@@ -252,6 +252,7 @@ func (h *heard) hooked(pid int, board bool) {
 	h.lines = append(h.lines, fmt.Sprint("hooked ", pid, board))
 }
 func (h *heard) bound(b binding)            { h.lines = append(h.lines, fmt.Sprint("bound ", b)) }
+func (h *heard) other(port int)             { h.lines = append(h.lines, fmt.Sprint("other ", port)) }
 func (h *heard) begun(pid int, id string)   { h.lines = append(h.lines, fmt.Sprint("begun ", id, pid)) }
 func (h *heard) raised(e Exception)         { h.lines = append(h.lines, "raised "+e.Type+" "+e.RequestID) }
 func (h *heard) problem(where, text string) { h.lines = append(h.lines, "problem "+where+" "+text) }

@@ -94,6 +94,21 @@ func DescribeInstance(in app.State) string {
 	return text
 }
 
+// DescribeSocket says how the app got the socket that it serves on.
+func DescribeSocket(in app.State) string {
+	switch in.Launcher {
+	case app.ByHook:
+		return "ours, by the hook in its process"
+	case app.ByVariables:
+		return "ours, by its server's variables"
+	case app.ByPort:
+		return "its own, " + in.Address + ", on the private port that PORT named"
+	case app.ByDiscovery:
+		return "its own, " + in.Address + ", discovered"
+	}
+	return "not known yet"
+}
+
 // Health is how the service manager sees an app. A watchdog that starves gets
 // us killed, and our clients refused; so it goes hungry only where a new process
 // would help: what keeps the app alive hangs itself. An app that is down, in a

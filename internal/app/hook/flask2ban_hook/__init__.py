@@ -16,14 +16,18 @@ from . import binding, board, children, imports, pipe, settings, witness
 
 def start(directory):
     """Installs everything, or nothing where our descriptors are gone."""
-    if not settings.read(directory):
+    try:
+        known = settings.read(directory)
+    finally:
+        os.environ.pop(settings.VARIABLE, None)
+    if not known:
         return
     children.forget_variables()
     _guarded(board.open_board)
     _guarded(_write_stacks_when_asked)
     pipe.hello(board.is_open())
     for name, patch in _PATCHES:
-        imports.when_imported(name, patch)
+        imports.when_imported(name, patch, again=name == "socket")
     children.keep_over_exec()
     imports.install()
 

@@ -49,7 +49,9 @@ def _patch_class(cls):
             original_listen(self, BACKLOG)
             _guarded(_give, self.fileno())
         if not is_ours(self.fileno()):
-            return original_listen(self, *backlog)
+            result = original_listen(self, *backlog)
+            _guarded(_tell_other, self)
+            return result
         result = original_listen(self, BACKLOG)
         _guarded(_announce_listening, self.fileno())
         return result
@@ -85,6 +87,7 @@ class _Bind(object):
 
 
 _pending = {}  # descriptor -> _Bind, between the decision and listen()
+_others = set()  # descriptors that other Flask apps are bound with
 
 
 def _is_for_us(sock, frame):
@@ -108,6 +111,8 @@ def _decide(fd, frame):
     if flask is None and not _is_opaque_entry(server):
         return False
     if not _is_entry(flask):
+        if flask is not None:
+            _others.add(fd)
         return False
     if settings.inspect and flask is not None:
         urlmap.announce(server.application)
@@ -220,6 +225,14 @@ def _note_taken(fd):
     server = bind.server
     _tell_bound(server.package, server.tls, 1, server.threads)
     _guarded(drain.install, server.package)
+
+
+def _tell_other(sock):
+    """Names the port of another app, which must not be taken for the entry
+    app where that is looked for."""
+    if sock.fileno() in _others:
+        _others.discard(sock.fileno())
+        pipe.send({"t": "other", "port": sock.getsockname()[1]})
 
 
 def _give(fd):

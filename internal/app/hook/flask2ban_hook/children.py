@@ -18,8 +18,10 @@ def forget_variables():
     descriptors. A variable with another value is the app's own: the reloader
     sets WERKZEUG_SERVER_FD for its child."""
     os.environ.pop(settings.VARIABLE, None)
-    for name in settings.remove:
-        os.environ.pop(name, None)
+    for entry in settings.remove:
+        name, _, value = entry.partition("=")
+        if os.environ.get(name) == value:
+            del os.environ[name]
     for name in _SERVERS:
         if os.environ.get(name) == str(settings.listener):
             del os.environ[name]
@@ -42,8 +44,9 @@ def with_hook(environment):
     paths = [settings.directory] + ([rest] if rest else [])
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     environment[settings.VARIABLE] = str(settings.descriptor)
-    for name in settings.remove:
-        environment.setdefault(name, "1")
+    for entry in settings.remove:
+        name, _, value = entry.partition("=")
+        environment.setdefault(name, value)
     return environment
 
 

@@ -6,11 +6,16 @@ tools that look at module.__loader__ find what they always find.
 import sys
 
 _patches = {}  # module name -> function of the module, each used once
+_again = {}  # the same, for modules that are imported more than once
 
 
-def when_imported(name, patch):
-    """Calls patch(module) when name is imported, or now where it is."""
+def when_imported(name, patch, again=False):
+    """Calls patch(module) when name is imported, or now where it is. again is
+    for a module that somebody imports anew, for a copy without patches of his
+    own (eventlet.patcher.original)."""
     module = sys.modules.get(name)
+    if again:
+        _again[name] = patch
     if module is None:
         _patches[name] = patch
     else:
@@ -34,7 +39,7 @@ class _Finder(object):
     """Finds nothing itself: it asks the other finders and marks the answer."""
 
     def find_spec(self, name, path=None, target=None):
-        patch = _patches.pop(name, None)
+        patch = _patches.pop(name, None) or _again.get(name)
         if patch is None:
             return None
         spec = self._ask_others(name, path, target)

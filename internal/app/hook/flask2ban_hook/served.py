@@ -195,8 +195,9 @@ def _threads(frame):
     adjustments = frame.f_locals.get("adj")
     if adjustments is not None:
         return int(getattr(adjustments, "threads", 0) or 0)
-    bases = {base.__name__ for base in type(frame.f_locals.get("self")).__mro__}
-    if "BaseServer" in bases and not bases & {"ThreadingMixIn", "ForkingMixIn"}:
+    bases = type(frame.f_locals.get("self")).__mro__
+    names = {base.__name__ for base in bases if base.__module__ == "socketserver"}
+    if "BaseServer" in names and not names & {"ThreadingMixIn", "ForkingMixIn"}:
         return 1
     return 0
 

@@ -21,7 +21,7 @@ inspect = False
 own_port = False  # the app keeps the port that it names
 unbound = False  # nobody has opened that yet; listener leads to flask2ban
 stacks_signal = 0  # makes a process write the stacks of its threads
-remove = ()  # environment variables that are ours
+remove = ()  # environment variables that are ours, as NAME=value
 pid = 0  # the process that the hook was started in
 
 

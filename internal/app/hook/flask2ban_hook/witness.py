@@ -75,6 +75,8 @@ def patch_flask(module):
 
     def __call__(self, environ, start_response):
         secret = environ.pop(settings.request_header, None)
+        if "headers_raw" in environ:
+            _forget_raw(environ)
         work = drain.begin()
         try:
             if secret is None:
@@ -87,6 +89,15 @@ def patch_flask(module):
     urlmap.patched_call = __call__
     _patch_request_context(flask)
     _watch_exceptions(flask)
+
+
+def _forget_raw(environ):
+    """eventlet's server tells the headers a second time, as they came."""
+    environ["headers_raw"] = tuple(
+        pair
+        for pair in environ["headers_raw"]
+        if "HTTP_" + pair[0].upper().replace("-", "_") != settings.request_header
+    )
 
 
 PROBE = "probe"  # the id by which flask2ban asks whether anybody answers
