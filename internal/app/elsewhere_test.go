@@ -196,7 +196,7 @@ func TestRollElsewhere(t *testing.T) {
 				t.Errorf("was at %s, is at %s", first.Address, r.State().Address)
 			}
 			for _, e := range r.Events() {
-				if e.Kind == Reload && e.Cost == "nothing" != overlap {
+				if e.Kind == Reload && strings.Contains(e.Done, "took over") != overlap {
 					t.Errorf("event %+v", e)
 				}
 			}
@@ -281,8 +281,10 @@ func TestDeaf(t *testing.T) {
 	}
 	conn.Close()
 	l.Close()
-	now = now.Add(time.Hour)
-	eventually(t, "it is unheard", func() bool { return m.unheardFor(now.Add(time.Minute)) == time.Minute })
+	eventually(t, "it is seen to be closed", func() bool { return !p.open() })
+	if got := m.unheardFor(now.Add(time.Hour + time.Minute)); got != time.Minute {
+		t.Errorf("unheard for %s, want 1m", got)
+	}
 	if _, err := p.queued(); err == nil {
 		t.Error("a closed port has a queue")
 	}

@@ -14,6 +14,7 @@ import (
 // may meet a trouble before we know of it.
 type toll struct {
 	unseen bool // requests don't pass through us
+	closed bool // the app has closed its port, which is its own
 
 	mu                  sync.Mutex
 	at                  time.Time // of the trouble's last change
@@ -44,6 +45,8 @@ func (t *toll) String() string {
 	switch {
 	case len(counts) > 0:
 		text = "requests: " + strings.Join(counts, ", ")
+	case t.unseen && t.closed:
+		text = "connections are refused"
 	case t.unseen:
 		text = "connections wait in the kernel's queue"
 	}
@@ -101,7 +104,7 @@ func (p *place) tollNow() *toll {
 		if t != nil && !t.stale(now) {
 			return t
 		}
-		if fresh := (&toll{unseen: p.app.config.Unseen, at: now}); p.toll.CompareAndSwap(t, fresh) {
+		if fresh := (&toll{unseen: p.app.config.Unseen, closed: p.elsewhere.Load() != nil, at: now}); p.toll.CompareAndSwap(t, fresh) {
 			return fresh
 		}
 	}
