@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,8 +27,8 @@ func tool(t testing.TB, pkg string) string {
 
 // pebble is a running ACME authority.
 type pebble struct {
+	*process
 	directory, management string
-	out                   *lockedBuffer
 }
 
 // startPebble runs Let's Encrypt's test authority. It asks for proofs at the
@@ -38,9 +37,7 @@ func startPebble(t *testing.T, ca *authority, httpAddr, tlsAddr string) *pebble 
 	t.Helper()
 	dir := t.TempDir()
 	cert, key := ca.files(dir, "localhost")
-	p := &pebble{out: &lockedBuffer{}}
 	listen, management := freePort(t), freePort(t)
-	p.directory, p.management = "https://"+listen+"/dir", "https://"+management
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": management, "certificate": cert, "privateKey": key,
 		"httpPort": portOf(httpAddr), "tlsPort": portOf(tlsAddr), "keyAlgorithm": "ecdsa",
@@ -51,27 +48,16 @@ func startPebble(t *testing.T, ca *authority, httpAddr, tlsAddr string) *pebble 
 	}
 	file := filepath.Join(dir, "pebble.json")
 	replace(t, file, string(config))
-	cmd := exec.Command(tool(t, "github.com/letsencrypt/pebble/v2/cmd/pebble"), "-config", file, "-dnsserver", localDNS(t), "-strict")
-	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
-	cmd.Stdout, cmd.Stderr = p.out, p.out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("pebble printed:\n%s", tail(p.out.String(), 4000))
-		}
-	})
-	until(t, "pebble serves", func() bool {
+	p := launch(t, "", []string{"PEBBLE_VA_NOSLEEP=1"}, tool(t, "github.com/letsencrypt/pebble/v2/cmd/pebble"),
+		"-config", file, "-dnsserver", localDNS(t), "-strict")
+	p.await("pebble serves", func() bool {
 		conn, err := net.Dial("tcp", management)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
 	})
-	return p
+	return &pebble{p, "https://" + listen + "/dir", "https://" + management}
 }
 
 func portOf(addr string) (port int) {

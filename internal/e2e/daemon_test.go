@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,10 +14,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // binary builds flask2ban once.
@@ -48,32 +47,10 @@ func TestMain(m *testing.M) {
 
 // daemon is one running flask2ban.
 type daemon struct {
-	t     testing.TB
-	cmd   *exec.Cmd
+	*process
 	state string
 	addr  string // host:port of the proxy
 	admin string // host:port of metrics and API
-	out   *lockedBuffer
-	done  chan struct{}
-	err   error
-}
-
-// lockedBuffer is what a process has printed so far.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // start runs flask2ban with args and waits until the app is ready. dir is
@@ -99,47 +76,11 @@ func startProgram(t testing.TB, path, addr, dir, state string, args ...string) *
 	if state == "" {
 		state = t.TempDir()
 	}
-	d := &daemon{t: t, state: state, addr: addr, admin: freePort(t), out: &lockedBuffer{}, done: make(chan struct{})}
-	own := []string{"--listen", d.addr, "--admin", d.admin, "--state", d.state}
-	if i := indexOf(args, "--"); i >= 0 {
-		args = append(append(append([]string{}, args[:i]...), own...), args[i:]...)
-	} else {
-		args = append(append([]string{}, args...), own...)
-	}
-	d.cmd = exec.Command(path, args...)
-	d.cmd.Dir = dir
-	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	if err := d.cmd.Start(); err != nil {
+	d, err := testbed.StartDaemon(t.Context(), testbed.Site{Binary: path, Dir: dir, Args: args, Addr: addr, State: state})
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		d.err = d.cmd.Wait()
-		close(d.done)
-	}()
-	t.Cleanup(func() {
-		d.stop()
-		if t.Failed() {
-			t.Logf("flask2ban %s printed:\n%s", strings.Join(args, " "), tail(d.out.String(), 8000))
-		}
-	})
-	d.await("ready", func() bool {
-		res, err := http.Get("http://" + d.admin + "/readyz")
-		if err != nil {
-			return false
-		}
-		res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
-	return d
-}
-
-func indexOf(list []string, s string) int {
-	for i, v := range list {
-		if v == s {
-			return i
-		}
-	}
-	return -1
+	return &daemon{process: watch(t, d.Program), state: state, addr: d.Addr, admin: d.Admin}
 }
 
 func tail(s string, n int) string {
@@ -147,42 +88,6 @@ func tail(s string, n int) string {
 		return "..." + s[len(s)-n:]
 	}
 	return s
-}
-
-// stop ends the daemon in order and fails the test where it doesn't end.
-func (d *daemon) stop() {
-	select {
-	case <-d.done:
-		return
-	default:
-	}
-	d.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-d.done:
-	case <-time.After(20 * time.Second):
-		d.t.Error("flask2ban did not end within 20 s of SIGTERM")
-		d.cmd.Process.Kill()
-		<-d.done
-	}
-}
-
-// await polls until ok, and fails the test after 30 s or when the daemon has
-// ended.
-func (d *daemon) await(what string, ok func() bool) {
-	d.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-d.done:
-			d.t.Fatalf("flask2ban ended (%v) while waiting until %s", d.err, what)
-		case <-tick.C:
-		}
-		if time.Now().After(deadline) {
-			d.t.Fatalf("waited 30 s until %s", what)
-		}
-	}
 }
 
 // cli runs a command against the daemon and returns what it printed.
@@ -311,23 +216,13 @@ func (c *client) want(status int, target string, head ...string) string {
 	return body
 }
 
-// nextPort counts through ports below those that the kernel gives out, so that
-// nobody's outgoing connection takes one between here and the daemon's start.
-var nextPort atomic.Uint32
-
 func freePort(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		port := 20000 + (uint32(os.Getpid())*97+nextPort.Add(1))%10000
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		return l.Addr().String()
+	addr, err := testbed.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port between 20000 and 30000")
-	return ""
+	return addr
 }
 
 // example is the path of a folder under examples/.

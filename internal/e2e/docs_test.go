@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // TestDocs walks through README and docs as a newcomer would. What follows a
@@ -251,50 +252,21 @@ func (w *tour) serve(b block) {
 	if end := w.servers[url]; end != nil {
 		end()
 	}
-	cmd, out := w.command("exec "+list[0].command), &lockedBuffer{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
+	p, err := testbed.Start("the server", w.command("exec "+list[0].command))
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		cmd.Wait()
-		close(done)
-	}()
 	w.servers[url] = func() {
 		delete(w.servers, url)
-		endProcess(w.t, cmd, done)
+		if err := p.Stop(patience); err != nil {
+			w.t.Error(err)
+		}
 	}
 	want := expectation(w.ports.Replace(list[0].want) + "...\n")
-	w.await(b, done, out, func() bool {
-		return answers(w.ports.Replace(url)) && want.MatchString(normal(out.String()))
-	})
-}
-
-func endProcess(t *testing.T, cmd *exec.Cmd, done <-chan struct{}) {
-	cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-done:
-	case <-time.After(60 * time.Second):
-		t.Errorf("process %d did not end within 60 s of SIGTERM", cmd.Process.Pid)
-		cmd.Process.Kill()
-		<-done
-	}
-}
-
-func (w *tour) await(b block, done <-chan struct{}, out *lockedBuffer, ready func() bool) {
-	w.t.Helper()
-	deadline := time.After(2 * time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ready() {
-		select {
-		case <-tick.C:
-			continue
-		case <-done:
-		case <-deadline:
-		}
-		w.t.Fatalf("line %d: not ready, or not what the page says:\n%s\nwant:\n%s", b.line, out, strings.Join(b.lines, "\n"))
+	if err := p.Await(w.t.Context(), 2*patience, "it is ready, and says what the page says", func() bool {
+		return answers(w.ports.Replace(url)) && want.MatchString(normal(p.Log.String()))
+	}); err != nil {
+		w.t.Fatalf("line %d: %v\nwant:\n%s", b.line, err, strings.Join(b.lines, "\n"))
 	}
 }
 

@@ -74,7 +74,7 @@ func TestField14RestartWithManyBans(t *testing.T) {
 	// Asked from before it listens on, a banned client never gets a page.
 	stop, asked := make(chan struct{}), make(chan []int, 1)
 	began := time.Now()
-	again := &daemon{t: t, addr: d.addr}
+	again := &daemon{process: &process{t: t}, addr: d.addr}
 	c := again.from("127.0.1.1")
 	go func() {
 		var seen []int

@@ -231,22 +231,12 @@ func follower(t *testing.T, state, log string, port string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, state: state, out: &lockedBuffer{}, done: make(chan struct{})}
-	d.cmd = exec.Command(path, "replay", "app.py", "-f", "--kernel", "--port", port, "--state", state, log)
-	d.cmd.Dir = example(t, "hello")
-	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		d.err = d.cmd.Wait()
-		close(d.done)
-	}()
+	d := &daemon{state: state}
+	d.process = launch(t, example(t, "hello"), nil, path, "replay", "app.py", "-f", "--kernel", "--port", port, "--state", state, log)
 	t.Cleanup(func() {
-		d.stop()
 		if t.Failed() {
 			text, _ := os.ReadFile(log)
-			t.Logf("replay printed:\n%s\nof\n%s", tail(d.out.String(), 4000), text)
+			t.Logf("replay was given\n%s", text)
 		}
 	})
 	return d
@@ -273,7 +263,7 @@ func TestReplayKernel(t *testing.T) {
 		}
 		return err == nil
 	}
-	at := &daemon{t: t, addr: addr}
+	at := &daemon{process: &process{t: t}, addr: addr}
 	scan := func(from string) {
 		for i := range 6 {
 			at.from(from).get(fmt.Sprintf("/missing-%d", i))
@@ -304,8 +294,8 @@ func TestReplayKernel(t *testing.T) {
 	}
 	d.await("it is let in after the unban", func() bool { return connects("127.0.1.3") })
 	d.stop()
-	if d.err != nil || !connects("127.0.1.1") {
-		t.Errorf("after the end: %v, dropped %v", d.err, !connects("127.0.1.1"))
+	if !d.cmd.ProcessState.Success() || !connects("127.0.1.1") {
+		t.Errorf("after the end: %v, dropped %v", d.cmd.ProcessState, !connects("127.0.1.1"))
 	}
 	again := follower(t, state, log, port)
 	again.await("the ban holds again", func() bool { return !connects("127.0.1.1") })

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // supervisedApp has its own port, and tells its process and user.
@@ -45,60 +47,6 @@ if __name__ == "__main__":
     app.run(port=int(os.environ["APP_PORT"]))
 `
 
-// process is one program under test.
-type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	out  *lockedBuffer
-	done chan struct{}
-	err  error
-}
-
-// launch starts a program; it is killed at the test's end.
-func launch(t *testing.T, dir string, env []string, name string, args ...string) *process {
-	t.Helper()
-	p := &process{t: t, cmd: exec.Command(name, args...), out: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.WaitDelay = 5 * time.Second
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
-	t.Cleanup(func() {
-		p.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-p.done:
-		case <-time.After(60 * time.Second):
-			t.Errorf("%s did not end within 60 s of SIGTERM", name)
-			p.cmd.Process.Kill()
-			<-p.done
-		}
-		if t.Failed() {
-			t.Logf("%s %s printed:\n%s", name, strings.Join(args, " "), tail(p.out.String(), 8000))
-		}
-	})
-	return p
-}
-
-// await polls until ok, while the program runs.
-func (p *process) await(what string, ok func() bool) {
-	p.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		select {
-		case <-p.done:
-			p.t.Fatalf("it ended (%v) while waiting until %s", p.err, what)
-		default:
-		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("waited 60 s until %s", what)
-		}
-	}
-}
-
 // code is the exit code, once it has ended.
 func (p *process) code() int {
 	p.t.Helper()
@@ -110,7 +58,7 @@ func (p *process) code() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-func supervisorBinary(t *testing.T) string {
+func supervisorBinary(t testing.TB) string {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -259,7 +207,7 @@ func TestSupervisor(t *testing.T) {
 	if out, err := s.ask("restart"); err != nil || out != "restarted\n" {
 		t.Errorf("restart: %v: %s", err, out)
 	}
-	s.await("the old instance is gone", func() bool { return !alive(before) })
+	s.await("the old instance is gone", func() bool { return !testbed.Alive(before) })
 	sent, refused, lost := v.end()
 	if refused > 0 || len(lost) > 0 {
 		t.Errorf("a restart: of %d %d refused, lost %v", sent, refused, lost)

@@ -3,13 +3,14 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // appPID is the process of the app's instance.
@@ -30,15 +31,6 @@ func (d *daemon) appPID() int {
 	return status.Instance.PID
 }
 
-func alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(rest, "Z")
-}
-
 // TestBanSurvivesKill: kill -9 right after a ban; the next start still refuses
 // the client, and the app's old process is gone.
 func TestBanSurvivesKill(t *testing.T) {
@@ -51,7 +43,7 @@ func TestBanSurvivesKill(t *testing.T) {
 	d.cmd.Process.Signal(syscall.SIGKILL)
 	<-d.done
 	again := start(t, example(t, "hello"), state, "app.py")
-	again.await("the old app is gone", func() bool { return !alive(app) })
+	again.await("the old app is gone", func() bool { return !testbed.Alive(app) })
 	again.from("127.0.1.1").want(403, "/")
 	again.from("127.0.1.2").want(200, "/")
 }
@@ -124,10 +116,10 @@ func TestStopDrains(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Fatal("no end after SIGTERM")
 	}
-	if d.err != nil {
-		t.Errorf("ended with %v", d.err)
+	if !d.cmd.ProcessState.Success() {
+		t.Errorf("ended with %v", d.cmd.ProcessState)
 	}
-	if alive(app) {
+	if testbed.Alive(app) {
 		t.Errorf("the app's process %d is left behind", app)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // copyBinary puts a program where a test can replace it.
@@ -69,7 +71,7 @@ func TestSupervisorUpgrade(t *testing.T) {
 	v := visitAllTheTime(s.url+"/", 4)
 	syscall.Kill(first, syscall.SIGUSR2)
 	s.await("the successor has taken over", func() bool { return strings.Contains(s.out.String(), "a successor has taken over") })
-	s.await("the old app is gone", func() bool { return !alive(app) })
+	s.await("the old app is gone", func() bool { return !testbed.Alive(app) })
 	second := daemonPID(t, exe, s.state)
 	if second == first {
 		t.Errorf("it is still process %d", first)
@@ -90,7 +92,7 @@ func TestSupervisorUpgrade(t *testing.T) {
 	if code := s.code(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if alive(second) {
+	if testbed.Alive(second) {
 		t.Error("the successor outlives the process that was started")
 	}
 }
@@ -129,7 +131,7 @@ func TestUpgrade(t *testing.T) {
 	if second == first {
 		t.Errorf("it is still process %d", first)
 	}
-	d.await("the old app is gone", func() bool { return !alive(app) })
+	d.await("the old app is gone", func() bool { return !testbed.Alive(app) })
 	d.from("127.0.1.2").want(404, "/.env")
 	badBinary(t, exe)
 	syscall.Kill(second, syscall.SIGUSR2)
@@ -149,7 +151,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	// Whoever started the first process still waits for it, and can end it.
 	d.stop()
-	if alive(second) {
+	if testbed.Alive(second) {
 		t.Error("the successor outlives the process that was started")
 	}
 }
