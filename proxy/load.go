@@ -23,6 +23,13 @@ type Load struct {
 // Load says how busy the app is now.
 func (h *Handler) Load() Load { return h.gate.load(h.Now()) }
 
+// Waiting is how many requests wait for a slot now.
+func (h *Handler) Waiting() int {
+	h.gate.mu.Lock()
+	defer h.gate.mu.Unlock()
+	return h.gate.queue.depth
+}
+
 // ClassDepths counts the waiting requests by class.
 func (h *Handler) ClassDepths() map[ban.Class]int {
 	h.gate.mu.Lock()

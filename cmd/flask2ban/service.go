@@ -210,7 +210,7 @@ func (s *service) waiting() int {
 	if s.proxy == nil {
 		return 0
 	}
-	return s.proxy.Load().Waiting
+	return s.proxy.Waiting()
 }
 
 // upstream is the app as the proxy sees it, and where it listens.

@@ -115,8 +115,11 @@ func (p Program) commandLine(ctx context.Context, exe string, cfg *config.Config
 	}
 	words = append(words, "--state", systemd.StateDirectory)
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed && !slices.Contains(decidedByUnit, f.Name) {
-			words = append(words, "--"+f.Name+"="+f.Value.String())
+		if !f.Changed || slices.Contains(decidedByUnit, f.Name) {
+			return
+		}
+		for _, text := range config.Given(f) {
+			words = append(words, "--"+f.Name+"="+text)
 		}
 	})
 	if len(cfg.Command) > 0 {

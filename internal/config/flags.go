@@ -65,6 +65,15 @@ var _ pflag.Value = (*flagValue)(nil)
 func (v *flagValue) String() string { return strings.Join(v.texts, ",") }
 func (v *flagValue) Type() string   { return v.setting.Type() }
 
+// Given is what stood on the command line for a flag of [AddFlags], one text for each
+// time that it has to be given to have the same again.
+func Given(f *pflag.Flag) []string {
+	if v, ok := f.Value.(*flagValue); ok && len(v.texts) > 0 {
+		return slices.Clone(v.texts)
+	}
+	return []string{f.Value.String()}
+}
+
 // Set adds to a repeatable flag and replaces any other, as flags do.
 func (v *flagValue) Set(text string) error {
 	if !v.setting.Repeatable() {

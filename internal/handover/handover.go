@@ -209,6 +209,8 @@ func (s *Successor) await(ctx context.Context, wanted func(message) bool) error 
 		err = errors.New("it ended before it was ready")
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errors.New("it was not ready in time")
+	case err == nil:
+		err = errors.New("it said something else than that it is ready")
 	}
 	s.channel.conn.Close()
 	s.cmd.Process.Signal(syscall.SIGTERM)
@@ -282,6 +284,9 @@ func FromPredecessor() (*Predecessor, error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(list), &names)
 	}
+	if err == nil && fd < 3 {
+		err = fmt.Errorf("%d is no descriptor that can be handed over", fd)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("$%s: %w", variable, err)
 	}
@@ -321,7 +326,10 @@ func (p *Predecessor) Ready(ctx context.Context) error {
 		return fmt.Errorf("take over: %w", err)
 	}
 	m, err := p.channel.receive(ctx)
-	if err != nil || !m.Go {
+	if err == nil && !m.Go {
+		err = errors.New("it said something else")
+	}
+	if err != nil {
 		return fmt.Errorf("take over: the old process does not give way: %w", err)
 	}
 	return nil
