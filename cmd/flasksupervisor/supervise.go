@@ -23,6 +23,7 @@ import (
 type service struct {
 	config *config.Config
 	log    *slog.Logger
+	name   string // the app's, for people
 	dir    string
 	output *lines
 	app    *app.App
@@ -56,12 +57,11 @@ func (c *cli) supervise(ctx context.Context, cfg *config.Config) error {
 }
 
 func (s *service) open(c *cli) (err error) {
-	name := s.config.App
-	if name == "" {
-		name = s.config.Command[0]
+	if s.name = s.config.App; s.name == "" {
+		s.name = s.config.Command[0]
 	}
 	if s.dir = s.config.State; s.dir == "" {
-		if s.dir, err = state.Dir(c.Name, name, c.Root, c.Getenv); err != nil {
+		if s.dir, err = state.Dir(c.Name, s.name, c.Root, c.Getenv); err != nil {
 			return err
 		}
 	}
@@ -79,7 +79,7 @@ func (s *service) open(c *cli) (err error) {
 		return cmdline.Usage(err)
 	}
 	s.admin = admin.NewSupervised(admin.Supervised{
-		Info:  admin.Info{Version: c.Version, App: name, Mode: "supervise", PID: os.Getpid(), StateDir: s.dir, Started: time.Now()},
+		Info:  admin.Info{Version: c.Version, App: s.name, Mode: "supervise", PID: os.Getpid(), StateDir: s.dir, Started: time.Now()},
 		State: s.app.State, Events: s.app.Events, Addr: s.app.Addr,
 		Logs: s.output.show, Stop: s.end, Log: s.log,
 		Restart: func(ctx context.Context) error { return s.restart(ctx, "asked by a command") },
@@ -221,7 +221,7 @@ func (s *service) upgrade(ctx context.Context, c *commands) error {
 	return nil
 }
 
-func (s *service) health() systemd.Health { return cmdline.Health(s.app, s.config.App) }
+func (s *service) health() systemd.Health { return cmdline.Health(s.app, s.name) }
 
 func (s *service) restart(ctx context.Context, why string) error {
 	return s.app.Roll(ctx, app.Reload, why)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -85,18 +84,6 @@ func localDNS(t *testing.T) string {
 	go server.ActivateAndServe()
 	t.Cleanup(func() { server.Shutdown() })
 	return l.Addr().String()
-}
-
-// until polls, and fails the test after 60 s.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 60 s until %s", what)
-		}
-	}
 }
 
 // TestACME gets a certificate by each challenge, serves it, and has it still
