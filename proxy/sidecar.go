@@ -127,7 +127,11 @@ func (s *Sidecar) probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if status != http.StatusNotFound {
+		switch status {
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return fmt.Errorf("status %d, which says nothing of its paths", status) // it starts, or is away
+		case http.StatusNotFound:
+		default:
 			silent[status] = true
 		}
 	}
