@@ -55,7 +55,7 @@ func (c *cli) serve(ctx context.Context, appName string, command []string, flags
 	if err != nil && s.before != nil {
 		s.before.Fail(err)
 	}
-	return errors.Join(cmdline.ExitOf(err), s.close(), cmdline.WaitFor(ctx, s.after))
+	return errors.Join(cmdline.ExitOf(err), s.close(), cmdline.WaitFor(ctx, s.before, s.after))
 }
 
 func orText(s, def string) string {

@@ -131,6 +131,10 @@ func (s *service) hearPredecessor(ctx context.Context) error {
 // upgradeOnSignal gives way to a new process at SIGUSR2; end begins our own end.
 func (s *service) upgradeOnSignal(ctx context.Context, end func()) error {
 	return cmdline.OnSignal(ctx, syscall.SIGUSR2, func() {
+		if s.after != nil {
+			s.after.Signal(syscall.SIGUSR2) // for our last requests we are still here
+			return
+		}
 		s.log.Info("starting a successor")
 		if err := s.upgrade(ctx); err != nil {
 			s.log.Error("the successor did not take over; this process goes on", "error", err)

@@ -53,7 +53,7 @@ func (c *cli) supervise(ctx context.Context, cfg *config.Config) error {
 	if err != nil && s.before != nil {
 		s.before.Fail(err)
 	}
-	return errors.Join(cmdline.ExitOf(err), cmdline.WaitFor(asked, s.after))
+	return errors.Join(cmdline.ExitOf(err), cmdline.WaitFor(asked, s.before, s.after))
 }
 
 func (s *service) open(c *cli) (err error) {
@@ -183,6 +183,10 @@ func (c *commands) close() error {
 // upgradeOnSignal gives way to a new process at SIGUSR2.
 func (s *service) upgradeOnSignal(ctx context.Context, n *systemd.Notifier, c *commands) error {
 	return cmdline.OnSignal(ctx, syscall.SIGUSR2, func() {
+		if s.after != nil {
+			s.after.Signal(syscall.SIGUSR2) // for our last requests we are still here
+			return
+		}
 		s.log.Info("starting a successor")
 		err := s.upgrade(ctx, c)
 		if err != nil {

@@ -283,3 +283,23 @@ func TestScaler(t *testing.T) {
 		}
 	}
 }
+
+// The watchdog's food is a sign of life of what keeps the app alive, not of the
+// app.
+func TestAliveIsTheKeeperNotTheApp(t *testing.T) {
+	dir := write(t, map[string]string{"app.py": "raise SystemExit('broken')\n"})
+	r := begin(t, Config{App: "app.py", Dir: dir})
+	eventually(t, "it is in a crash loop", func() bool { return r.State().Name == CrashLoop })
+	for range 10 {
+		before := r.ticked.Load()
+		eventually(t, "the keeper ticks", func() bool { return r.ticked.Load() != before })
+		if !r.Alive() {
+			t.Fatal("a crash loop counts as a keeper that hangs")
+		}
+	}
+	r.end()
+	r.ticked.Store(time.Now().Add(-2 * aliveWithin).UnixNano())
+	if r.Alive() {
+		t.Error("a keeper that has not ticked for long counts as alive")
+	}
+}

@@ -41,10 +41,17 @@ func Survive() (stop func()) {
 // WaitFor stays in the place of a successor where somebody waits for us: a
 // shell, a container whose process 1 we are. It passes signals on, and returns
 // the successor's exit code as an error. systemd was told whom to wait for.
+// Where a predecessor has started us, it waits for us both.
 // asked ends with the signal that asks for our end: that may have come while our
 // last requests were still being answered, and is passed on, too.
-func WaitFor(asked context.Context, s *handover.Successor) error {
+func WaitFor(asked context.Context, before *handover.Predecessor, s *handover.Successor) error {
 	if s == nil || systemd.Watched() {
+		return nil
+	}
+	if before != nil {
+		if asked.Err() != nil {
+			return s.Signal(syscall.SIGTERM)
+		}
 		return nil
 	}
 	signals := make(chan os.Signal, 8)

@@ -149,6 +149,9 @@ func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
 		return nil, err
 	}
 	s := &Successor{channel: c, ended: make(chan struct{})}
+	if err := adoptHeirs(); err != nil {
+		return nil, err
+	}
 	s.cmd = command(exe, theirs, sockets)
 	if err := s.cmd.Start(); err != nil {
 		c.conn.Close()
@@ -245,24 +248,6 @@ func (s *Successor) Send(v any) error {
 		return err
 	}
 	return s.channel.send(message{Record: data})
-}
-
-// Wait waits for the successor's end in its place: it passes signals on. It
-// returns the successor's exit code, and is for a process that somebody waits
-// for: a shell, a container.
-func (s *Successor) Wait(signals <-chan os.Signal) int {
-	s.channel.conn.Close()
-	for {
-		select {
-		case sig := <-signals:
-			s.cmd.Process.Signal(sig)
-		case <-s.ended:
-			if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-				return 128 + int(status.Signal())
-			}
-			return s.cmd.ProcessState.ExitCode()
-		}
-	}
 }
 
 // Predecessor is the old process as the new one sees it.

@@ -20,6 +20,14 @@ def hold():
         time.sleep(0.02)
 
 
+@app.before_request
+def unknown():
+    # Before Flask answers 404.
+    if request.query_string == b"hold" and request.url_rule is None:
+        note(request.path)
+        hold()
+
+
 @app.route("/")
 def index():
     return str(os.getpid())
