@@ -99,6 +99,7 @@ type Tables interface {
 type Handler struct {
 	Config
 	reverse  *httputil.ReverseProxy
+	events   *httputil.ReverseProxy // for those who ask for a stream of events
 	hosts    map[string]bool
 	ids      idSource
 	warnings onceLog
@@ -149,7 +150,8 @@ func New(c Config) (*Handler, error) {
 	h.ended, end = context.WithCancel(context.Background())
 	end()
 	h.lasting.handler = h
-	h.reverse = newReverseProxy(h)
+	t := &transport{}
+	h.reverse, h.events = newReverseProxy(h, &buffers, t), newReverseProxy(h, eventBuffers{}, t)
 	return h, nil
 }
 
@@ -305,7 +307,11 @@ func (h *Handler) forward(x *exchange) {
 	sent := h.Now()
 	defer x.unfollow()
 	x.sent = *x.request.WithContext(x)
-	h.reverse.ServeHTTP(x, &x.sent)
+	if x.flight.Streams {
+		h.events.ServeHTTP(x, &x.sent)
+	} else {
+		h.reverse.ServeHTTP(x, &x.sent)
+	}
 	x.upstream = h.Now().Sub(sent)
 }
 

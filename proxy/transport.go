@@ -154,3 +154,14 @@ func (p *bufferPool) Get() []byte {
 }
 
 func (p *bufferPool) Put(b []byte) { p.pool.Put((*[bufferSize]byte)(b)) }
+
+// eventBuffers are for streams of events. Each holds its buffer to its end, and
+// one that was lent before is memory in use, even where only a line is in it.
+type eventBuffers struct{}
+
+// eventBuffer holds most events, in bytes.
+const eventBuffer = 2 << 10
+
+func (eventBuffers) Get() []byte { return make([]byte, eventBuffer) }
+
+func (eventBuffers) Put([]byte) {}

@@ -170,7 +170,7 @@ type source struct {
 	raw   syscall.RawConn // nil where only r can be read
 	early []byte          // comes first
 	buf   []byte          // lent by buffers; nil for none
-	small []byte          // without raw
+	small []byte          // without raw; what is longer is read into a large one
 	more  bool            // without raw: there may be more than small holds
 
 	try func(fd uintptr) bool // s.read, made once
@@ -178,7 +178,7 @@ type source struct {
 	err error
 }
 
-// smallBuffer holds most messages; what is longer is read into a large one.
+// smallBuffer holds most messages, in bytes.
 const smallBuffer = 512
 
 func newSource(r io.Reader, early []byte) *source {

@@ -31,15 +31,16 @@ type App interface {
 	Again(ctx context.Context, f *app.Flight, safe, unsent bool) error
 }
 
-// newReverseProxy sets up httputil.ReverseProxy for h.
-func newReverseProxy(h *Handler) *httputil.ReverseProxy {
+// newReverseProxy sets up httputil.ReverseProxy for h, which copies bodies with
+// these buffers.
+func newReverseProxy(h *Handler, lent httputil.BufferPool, t http.RoundTripper) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:   h.rewrite,
-		Transport: &transport{},
+		Transport: t,
 		// FlushInterval 0: ReverseProxy flushes events and answers of
 		// unknown length as the app writes them; exchange.Write does the
 		// same for long ones of known length.
-		BufferPool:     &buffers,
+		BufferPool:     lent,
 		ModifyResponse: h.modify,
 		ErrorHandler:   h.upstreamError,
 		ErrorLog:       slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),

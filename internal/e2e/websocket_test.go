@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -177,61 +175,5 @@ func TestWebSocketHoldsNoSlot(t *testing.T) {
 	}
 	for range 5 {
 		d.from("127.0.5.9").want(200, "/plain")
-	}
-}
-
-// calmRSS is the memory once it has not shrunk for half a minute: what a burst
-// has left is given back when it is calm.
-func (d *daemon) calmRSS() int {
-	least, since := d.rss(), time.Now()
-	for time.Since(since) < 30*time.Second {
-		time.Sleep(time.Second)
-		if now := d.rss(); now < least*99/100 {
-			least, since = now, time.Now()
-		}
-	}
-	return least
-}
-
-// BenchmarkIdleWebSockets opens 10,000 WebSockets, or as many as the limit of
-// open files allows (each takes two), and says what an idle one costs us in
-// memory. Each must still answer at the end.
-func BenchmarkIdleWebSockets(b *testing.B) {
-	for b.Loop() {
-		d, _ := socketServer(b)
-		var limit syscall.Rlimit
-		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-			b.Fatal(err)
-		}
-		// 256 are kept for all but connections, see proxy.ServerConfig.
-		count := min(10_000, int(limit.Max-256)/2-50)
-		before := d.rss()
-		var group sync.WaitGroup
-		sockets := make([]*webSocket, count)
-		for worker := range 16 {
-			group.Go(func() {
-				for i := worker; i < count; i += 16 {
-					s, res, err := openSocket(fmt.Sprintf("127.0.5.%d", 10+i%200), d.addr, "/ws/idle")
-					if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
-						b.Errorf("%d: %v %v", i, res, err)
-						return
-					}
-					s.conn.SetDeadline(time.Time{})
-					sockets[i] = s
-				}
-			})
-		}
-		group.Wait()
-		if b.Failed() {
-			return
-		}
-		b.ReportMetric(float64(count), "sockets")
-		b.ReportMetric(float64(d.rss()-before)/float64(count)/1024, "KiB/socket-opening")
-		b.ReportMetric(float64(d.calmRSS()-before)/float64(count)/1024, "KiB/socket")
-		for _, s := range sockets {
-			s.echo(b, "still here")
-			s.conn.Close()
-		}
-		d.await("all are closed", func() bool { return d.open() < 100 })
 	}
 }
