@@ -27,8 +27,12 @@ func (s *service) openCerts(context.Context) error {
 	c := s.config
 	switch {
 	case len(c.ACMEDomains) > 0:
+		account, err := certs.ReadAccount(c.ACMEEABKid, c.ACMEEABKeyFile)
+		if err != nil {
+			return cmdline.Usage(err)
+		}
 		a := certs.NewACME(certs.ACMEConfig{
-			Domains: c.ACMEDomains, Email: c.ACMEEmail, Directory: c.ACMEDirectory,
+			Domains: c.ACMEDomains, Email: c.ACMEEmail, Directory: c.ACMEDirectory, Account: account,
 			Cache: filepath.Join(s.dir, "acme"), Log: s.log,
 		})
 		s.certs = &certificates{a.TLS(), a.Serve, func() error { return nil }, a.Challenges}

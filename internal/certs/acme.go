@@ -3,11 +3,13 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +29,9 @@ type ACMEConfig struct {
 	Email string
 	// Directory is the authority's URL.
 	Directory string
+	// Account is one that the authority has given (RFC 8555 7.3.4); nil makes one
+	// there.
+	Account *acme.ExternalAccountBinding
 	// Cache is the folder where account and certificates are kept, one folder
 	// below it for each authority.
 	Cache string
@@ -61,8 +66,28 @@ func NewACME(c ACMEConfig) *ACME {
 			HostPolicy: autocert.HostWhitelist(c.Domains...),
 			Email:      c.Email,
 			Client:     &acme.Client{DirectoryURL: c.Directory, UserAgent: "flask2ban"},
+
+			ExternalAccountBinding: c.Account,
 		},
 	}
+}
+
+// ReadAccount reads the key of an account that an authority has given, base64url
+// in a file; an empty kid is none.
+func ReadAccount(kid, file string) (*acme.ExternalAccountBinding, error) {
+	if kid == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--acme-eab-key-file: %w%s", err, whoReads(err))
+	}
+	// Some authorities pad it (RFC 4648 5).
+	key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(string(text)), "="))
+	if err != nil || len(key) == 0 {
+		return nil, fmt.Errorf("--acme-eab-key-file: %s does not hold one base64url key (letters, digits, - and _), as the authority prints it", file)
+	}
+	return &acme.ExternalAccountBinding{KID: kid, Key: key}, nil
 }
 
 // folder names an authority in the cache: a staging authority's certificate

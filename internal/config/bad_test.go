@@ -79,6 +79,8 @@ func TestBadFile(t *testing.T) {
 		{"upstream and its start", "upstream: http://127.0.0.1:5000\nuser: www-data\n", []string{`f.yaml:2:1: user: has no effect with upstream (f.yaml:1:1): we don't start that app`}},
 		{"user", "user: 'a b'\n", []string{`f.yaml:1:7: user: want a user or group name, or its number, not "a b"`}},
 
+		{"account without key", "acme-domain: a.example\nlisten: [':80', ':443']\nacme-eab-kid: k\n", []string{`f.yaml:3:1: acme-eab-kid: needs acme-eab-key-file, the file of that account's key`}},
+		{"account without authority", "acme-eab-kid: k\nacme-eab-key-file: f\n", []string{`f.yaml:1:1: acme-eab-kid: has no effect without acme-domain, the name to get a certificate for`}},
 		{"cidr", "ignore: [192.0.2.0/24, 192.0.2]\n", []string{`f.yaml:1:24: ignore: want an address or a CIDR such as 192.0.2.0/24, not "192.0.2"`}},
 		{"cidr with host bits", "ignore: 10.1.2.3/8\n", []string{`f.yaml:1:9: ignore: "10.1.2.3/8" has bits beyond its size (did you mean "10.0.0.0/8"?)`}},
 		{"cidr with zone", "ignore: fe80::1%eth0\n", []string{`f.yaml:1:9: ignore: want an address or a CIDR such as 192.0.2.0/24, not "fe80::1%eth0"`}},

@@ -99,6 +99,9 @@ type Config struct {
 	// ACMEEmail may be empty; ACMEDirectory is the authority's URL.
 	ACMEDomains              []string
 	ACMEEmail, ACMEDirectory string
+	// ACMEEABKid and ACMEEABKeyFile bind to an account that the authority gave;
+	// both or neither are empty.
+	ACMEEABKid, ACMEEABKeyFile string
 	// NoHTTPSRedirect serves HTTP where HTTPS is spoken too.
 	NoHTTPSRedirect bool
 	// HSTS is Strict-Transport-Security's max-age; 0 means none.

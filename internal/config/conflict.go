@@ -57,6 +57,13 @@ var pairs = append(withUpstream(),
 	}},
 	conflict{"acme-email", withoutACME(func(c *Config) bool { return c.ACMEEmail != "" })},
 	conflict{"acme-directory", withoutACME(func(c *Config) bool { return changed(c, "acme-directory") })},
+	conflict{"acme-eab-kid", withoutACME(func(c *Config) bool { return c.ACMEEABKid != "" })},
+	conflict{"acme-eab-kid", func(c *Config) string {
+		return when(c.ACMEEABKid != "" && c.ACMEEABKeyFile == "", "needs acme-eab-key-file, the file of that account's key")
+	}},
+	conflict{"acme-eab-key-file", func(c *Config) string {
+		return when(c.ACMEEABKeyFile != "" && c.ACMEEABKid == "", "has no effect without acme-eab-kid, the account's key id")
+	}},
 	conflict{"hsts", func(c *Config) string {
 		return when(c.HSTS > 0 && !c.Secure() && len(c.TrustedProxies) == 0, "has no effect without HTTPS: give tls-cert or acme-domain")
 	}},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -32,7 +33,9 @@ type pebble struct {
 
 // startPebble runs Let's Encrypt's test authority. It asks for proofs at the
 // ports of httpAddr and tlsAddr, and finds every name at 127.0.0.1.
-func startPebble(t *testing.T, ca *authority, httpAddr, tlsAddr string) *pebble {
+// accounts are the keys of the accounts that must be bound to, by their ids; nil
+// asks for none.
+func startPebble(t *testing.T, ca *authority, httpAddr, tlsAddr string, accounts map[string]string) *pebble {
 	t.Helper()
 	dir := t.TempDir()
 	cert, key := ca.files(dir, "localhost")
@@ -40,6 +43,7 @@ func startPebble(t *testing.T, ca *authority, httpAddr, tlsAddr string) *pebble 
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": management, "certificate": cert, "privateKey": key,
 		"httpPort": portOf(httpAddr), "tlsPort": portOf(tlsAddr), "keyAlgorithm": "ecdsa",
+		"externalAccountBindingRequired": accounts != nil, "externalAccountMACKeys": accounts,
 		"profiles": map[string]any{"default": map[string]any{"description": "usual", "validityPeriod": 7776000}},
 	}})
 	if err != nil {
@@ -104,7 +108,7 @@ func acme(t *testing.T, challenge string) {
 	if challenge == "http-01" {
 		asked = freePort(t) // nobody answers tls-alpn-01 there
 	}
-	p := startPebble(t, ca, plain, asked)
+	p := startPebble(t, ca, plain, asked, nil)
 	args := []string{testApp(t, "protocols.py"), "--listen", "http://" + plain, "--acme-domain", "shop.flask2ban.example",
 		"--acme-email", "admin@flask2ban.example", "--acme-directory", p.directory}
 	d := startAt(t, secure, t.TempDir(), state, args...)
@@ -129,6 +133,38 @@ func acme(t *testing.T, challenge string) {
 	again.await("it has the certificate still", func() bool { return ask() == nil })
 	if now := strings.Count(p.out.String(), "/order-plz"); now != orders {
 		t.Errorf("%d orders at the restart", now-orders)
+	}
+}
+
+// TestACMEAccount: an authority that wants an account of its own gives a
+// certificate to who has the account's key, and none to others.
+func TestACMEAccount(t *testing.T) {
+	ca := newAuthority(t)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	replace(t, roots, ca.pem())
+	t.Setenv("SSL_CERT_FILE", roots)
+	plain, secure := freePort(t), freePort(t)
+	key := base64.RawURLEncoding.EncodeToString([]byte("the key of an account, 32 bytes."))
+	p := startPebble(t, ca, plain, secure, map[string]string{"kid-1": key})
+	dir := t.TempDir()
+	run := func(key string) *daemon {
+		file := filepath.Join(dir, "eab.key")
+		replace(t, file, key+"\n")
+		return startAt(t, secure, dir, "", testApp(t, "protocols.py"), "--listen", "http://"+plain, "--acme-domain", "shop.flask2ban.example",
+			"--acme-directory", p.directory, "--acme-eab-kid", "kid-1", "--acme-eab-key-file", file)
+	}
+	wrong := run(base64.RawURLEncoding.EncodeToString([]byte("the key of somebody else, so none")))
+	wrong.await("it says that there is no certificate", func() bool {
+		return strings.Contains(wrong.out.String(), "externalAccountBinding") || strings.Contains(wrong.out.String(), "external account binding")
+	})
+	wrong.stop()
+	right := run(key + "=")
+	right.await("there is a certificate", func() bool {
+		res, _, err := fetch(secureClient(secure, p.roots(t, ca), true), "https://shop.flask2ban.example/seen/x")
+		return err == nil && res.StatusCode == 200
+	})
+	if strings.Contains(right.out.String(), key) {
+		t.Error("the log shows the account's key")
 	}
 }
 
