@@ -72,6 +72,10 @@ pgo: ## measure anew what flask2ban's CPU time goes to, for the compiler (two mi
 bench-overload: ## measure priority and goodput of an overloaded app beside nginx, HAProxy; write bench/OVERLOAD.md
 	go run ./bench/peers -overload -rounds 3 -length 15s -dir bench $(OVERLOAD)
 
+.PHONY: bench-workers
+bench-workers: deps build ## measure what --workers brings, fixed and elastic; write bench/WORKERS.md (three minutes)
+	go run ./bench/workers $(WORKERS)
+
 .PHONY: screenshots
 screenshots: deps ## take the pictures of the status page in docs/images anew (Chromium; three minutes)
 	SCREENSHOTS=$(CURDIR)/docs/images go test ./internal/e2e -run '^TestStatusPageScreenshots$$' -count 1 -v

@@ -255,35 +255,6 @@ func TestPacing(t *testing.T) {
 	}
 }
 
-func TestScaler(t *testing.T) {
-	s, now, n := &scaler{min: 1, max: 3}, time.Unix(0, 0), 1
-	run := func(d time.Duration, requests int) int {
-		for end := now.Add(d); now.Before(end); now = now.Add(scaleEvery) {
-			n += s.step(now, n, requests, 1)
-		}
-		return n
-	}
-	for _, c := range []struct {
-		d              time.Duration
-		requests, want int
-	}{
-		{time.Second, 5, 1}, // not for a moment's sake
-		{time.Minute, 0, 1},
-		{3 * time.Second, 5, 2},
-		{time.Minute, 5, 3}, // and no more
-		{30 * time.Second, 0, 3},
-		{time.Second, 3, 3}, // the calm begins anew
-		{50 * time.Second, 0, 3},
-		{20 * time.Second, 0, 2},
-		{3 * time.Minute, 0, 1},
-		{time.Hour, 0, 1},
-	} {
-		if got := run(c.d, c.requests); got != c.want {
-			t.Errorf("after %s of %d requests: %d instances, want %d", c.d, c.requests, got, c.want)
-		}
-	}
-}
-
 // The watchdog's food is a sign of life of what keeps the app alive, not of the
 // app.
 func TestAliveIsTheKeeperNotTheApp(t *testing.T) {

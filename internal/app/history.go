@@ -146,6 +146,20 @@ func (h *history) accepting() []*place {
 	return all
 }
 
+// destined are the places that requests go to, or will as soon as they are
+// ready.
+func (h *history) destined() []*place {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(h.places), func(p *place) bool { return !p.accepting })
+}
+
+func (h *history) isReady(p *place) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return p.state.Name == Ready
+}
+
 // othersReady says whether another place than p has an instance that serves.
 func (h *history) othersReady(p *place) bool {
 	h.mu.Lock()

@@ -96,7 +96,10 @@ type settings struct {
 	// ownPort lets the app keep the port that it names; unbound says that
 	// no instance has opened it yet, and the listener is a channel to us.
 	ownPort, unbound bool
-	remove           []string
+	// count has each process say after that many requests that it had them;
+	// 0 is never: they pass through us.
+	count  int
+	remove []string
 }
 
 // String is the form that the hook reads: one name=value a line.
@@ -108,9 +111,9 @@ func (s settings) String() string {
 		return "0"
 	}
 	return fmt.Sprintf("listener=%d\nlistener_inode=%d\npipe=%d\npipe_inode=%d\nrequest_header=%s\nresponse_header=%s\n"+
-		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nown_port=%s\nunbound=%s\nstacks_signal=%d\nremove=%s\n",
+		"proxy_fix=%s\ndebugger=%s\ninspect=%s\nown_port=%s\nunbound=%s\ncount=%d\nstacks_signal=%d\nremove=%s\n",
 		listenerFD, s.listenerInode, pipeFD, s.pipeInode, s.requestHeader, s.responseHeader,
-		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), bit(s.ownPort), bit(s.unbound), int(stacksSignal), strings.Join(s.remove, " "))
+		bit(s.proxyFix), bit(s.debugger), bit(s.inspect), bit(s.ownPort), bit(s.unbound), s.count, int(stacksSignal), strings.Join(s.remove, " "))
 }
 
 // hookEnv adds to env what starts the hook, and what hands the socket over

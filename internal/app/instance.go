@@ -300,6 +300,8 @@ func (i *instance) serving(u routes.URLMap, pid int, direct bool) {
 
 func (i *instance) other(port int) { i.strange.add(port) }
 
+func (i *instance) counted(n int) { i.app.traffic.counted(i.place, n) }
+
 func (i *instance) begun(pid int, id string) {
 	i.pids.add(pid)
 	i.app.traffic.begins(id, pid, i, time.Now())

@@ -37,6 +37,7 @@ type message struct {
 	Direct    bool            `json:"direct"`
 	Processes int             `json:"processes"`
 	Port      int             `json:"port"`
+	Count     int             `json:"count"`
 	Threads   int             `json:"threads"`
 	Class     string          `json:"type"`
 	Message   string          `json:"message"`
@@ -96,6 +97,8 @@ type listener interface {
 	// other is told of a port on which the process serves another Flask app
 	// than the one that it is about.
 	other(port int)
+	// counted is told of requests that did not pass through us.
+	counted(n int)
 	begun(pid int, id string)
 	raised(Exception)
 	problem(where, text string)
@@ -173,6 +176,7 @@ var messages = map[string]func(message, map[int]*report, listener){
 		to.bound(binding{m.Server, m.TLS, m.Processes, m.Threads})
 	},
 	"other": func(m message, _ map[int]*report, to listener) { to.other(m.Port) },
+	"count": func(m message, _ map[int]*report, to listener) { to.counted(m.Count) },
 	"app":   beginReport,
 	"rule":  addRule,
 	"serving": func(m message, reports map[int]*report, to listener) {

@@ -34,6 +34,7 @@ type place struct {
 	pace      pacing
 	window    health.Window // of current, and the baseline of all; of keepAlive
 
+	first bool // it opens the socket, where that is the app's own
 	// trial places end with their first failure instead of trying again.
 	trial bool
 	ready chan struct{} // closed when an instance has served here
@@ -46,7 +47,7 @@ type place struct {
 	ended chan error // has one value when keepAlive is over
 
 	flights int    // guarded by traffic.mu
-	served  uint64 // guarded by traffic.mu; requests since the start
+	served  uint64 // guarded by traffic.mu; requests of this instance
 
 	// blindTo is until when requests may have begun without our knowing, in
 	// nanoseconds since 1970.
@@ -60,7 +61,7 @@ type place struct {
 // the operator's.
 func (a *App) newPlace(first bool) (*place, error) {
 	p := &place{
-		app: a, socket: a.socket,
+		app: a, socket: a.socket, first: first,
 		ready: make(chan struct{}), retired: make(chan struct{}), renew: make(chan Event, 1), ended: make(chan error, 1),
 		state: State{Name: Starting, Since: time.Now()},
 	}
@@ -109,6 +110,9 @@ func (p *place) keepAlive(ctx context.Context) (err error) {
 		default: // a trial has said why
 		}
 	}()
+	if !p.awaitSocket(ctx) {
+		return nil
+	}
 	back := &backoff{random: rand.Float64}
 	for {
 		end := p.runOnce(ctx)
@@ -132,6 +136,21 @@ func (p *place) keepAlive(ctx context.Context) (err error) {
 			return nil
 		}
 	}
+}
+
+// awaitSocket has all but the first instance wait until that has opened the
+// app's own port: it would be in their way.
+func (p *place) awaitSocket(ctx context.Context) bool {
+	if p.first || p.trial {
+		return true
+	}
+	select {
+	case <-p.socket.open:
+		return true
+	case <-p.retired:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 func outputOf(lines []string) string {
@@ -170,6 +189,7 @@ func (p *place) runOnce(ctx context.Context) ending {
 	p.launching.Store(true)
 	i, err := p.launch()
 	p.current.Store(i)
+	p.app.traffic.renew(p)
 	p.launching.Store(false)
 	if err != nil {
 		return ending{err: err, reason: err.Error()}

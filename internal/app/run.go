@@ -37,6 +37,7 @@ type App struct {
 	orders     chan order
 	rolling    sync.Mutex  // held by the one roll
 	vouched    atomic.Bool // an instance of this app has vouched
+	effort     effort
 	// closesFiles says that the app closes what it inherits, so that the
 	// servers' variables lead nowhere.
 	closesFiles atomic.Bool
@@ -60,9 +61,18 @@ func New(c Config) (*App, error) {
 	}
 	a.spawner = &spawner{self: a.config.SelfExe, settings: settings{
 		requestHeader: a.secrets.request, responseHeader: a.secrets.response,
-		proxyFix: !c.NoProxyFix, debugger: c.AllowDebugger, ownPort: c.OwnPort,
+		proxyFix: !c.NoProxyFix, debugger: c.AllowDebugger, ownPort: c.OwnPort, count: countEvery(c),
 	}}
 	return a, nil
+}
+
+// countEvery is after how many requests a process says so, where they don't
+// pass through us and their number matters: a hundredth of it.
+func countEvery(c Config) int {
+	if !c.Unseen || c.MaxRequests == 0 {
+		return 0
+	}
+	return int(min(max(1, c.MaxRequests/100), 100))
 }
 
 // prepare is New without the socket.

@@ -2,94 +2,74 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 )
-
-// When the number of instances changes. Growing is quick, for somebody waits;
-// shrinking is slow, for what grew may be needed again.
-const (
-	scaleEvery  = 500 * time.Millisecond
-	growAfter   = 2 * time.Second
-	growPause   = 3 * time.Second // for the new one to take its part
-	shrinkAfter = time.Minute
-	// threadLoad is how many requests at one time are enough for an instance
-	// whose server begins on all at once: Python runs one thread at a time.
-	threadLoad = 4
-)
-
-// scaler says how many instances there should be. It knows no clock.
-type scaler struct {
-	min, max int
-	busy     time.Time // since when all have enough to do; zero: they have not
-	calm     time.Time // since when one less would do
-	changed  time.Time
-}
-
-// step takes how many instances there are, how many requests they have and how
-// many each takes at one time. It returns 1, 0 or -1.
-func (s *scaler) step(now time.Time, instances, requests, each int) int {
-	if each <= 0 {
-		each = threadLoad
-	}
-	since(&s.busy, requests > instances*each, now)
-	since(&s.calm, requests <= (instances-1)*each/2, now)
-	switch {
-	case instances < s.max && !s.busy.IsZero() && now.Sub(s.busy) >= growAfter && now.Sub(s.changed) >= growPause:
-		s.changed, s.busy = now, time.Time{}
-		return 1
-	case instances > s.min && !s.calm.IsZero() && now.Sub(s.calm) >= shrinkAfter && now.Sub(s.changed) >= shrinkAfter:
-		s.changed = now
-		return -1
-	}
-	return 0
-}
-
-// since keeps from when on something holds.
-func since(at *time.Time, holds bool, now time.Time) {
-	switch {
-	case !holds:
-		*at = time.Time{}
-	case at.IsZero():
-		*at = now
-	}
-}
 
 // scale adds an instance or lets one retire.
 func (a *App) scale(s *scaler, now time.Time, begin func(*place)) {
 	if s.max <= s.min {
 		return
 	}
-	places := a.history.accepting()
+	places := a.history.destined()
 	if slices.ContainsFunc(places, (*place).fixed) {
-		return
+		return // only one can have its port
 	}
-	requests, each := 0, 0
-	for _, p := range places {
-		requests += a.traffic.working(p)
-		if i := p.current.Load(); i != nil {
-			if b := i.binding.Load(); b != nil {
-				each = max(1, b.processes) * b.threads
-			}
-		}
-	}
-	if waiting := a.config.Waiting; waiting != nil {
-		requests += waiting()
-	}
-	switch s.step(now, len(places), requests, each) {
+	switch change, why := s.step(now, a.demand(places)); change {
 	case 1:
-		a.grow(len(places), requests, begin)
+		a.grow(why, begin)
 	case -1:
-		last := places[len(places)-1]
-		a.history.replace(last, nil)
-		last.retire()
-		a.note(Event{Kind: Scaled, Seen: fmt.Sprintf("%d instances have little to do", len(places)), Done: "one ends when its requests are done"})
+		a.shrink(places, why)
 	}
 }
 
+// demand is what the app has to do at present.
+func (a *App) demand(places []*place) demand {
+	d := demand{instances: len(places), asked: a.traffic.entered()}
+	for _, p := range places {
+		d.requests += a.traffic.working(p)
+		if a.history.isReady(p) {
+			d.ready++
+		}
+		if b := p.binding.Load(); b != nil {
+			d.each = b.slots()
+		}
+	}
+	if waiting := a.config.Waiting; waiting != nil {
+		d.requests += waiting()
+	}
+	if a.config.Unseen && d.ready > 0 {
+		d.requests = a.effort.requests(a, d)
+	}
+	return d
+}
+
+// effort stands for requests that do not pass through us. It belongs to the
+// goroutine that scales.
+type effort struct {
+	work *Work
+	used time.Duration
+	at   time.Time
+}
+
+// requests are those that wait in the socket with all instances busy; where none
+// waits, as many as keep a processor as busy as the app does.
+func (e *effort) requests(a *App, d demand) int {
+	if e.work == nil {
+		e.work = a.Work()
+	}
+	used, _ := e.work.Used()
+	now := time.Now()
+	cores := (used - e.used).Seconds() / max(now.Sub(e.at), time.Millisecond).Seconds()
+	e.used, e.at = used, now
+	if n, err := a.socket.queued(); err == nil && n > 0 {
+		return d.ready*d.slots() + n
+	}
+	return int(cores * float64(d.slots()))
+}
+
 // grow starts another instance; it gets requests as soon as it is ready.
-func (a *App) grow(instances, requests int, begin func(*place)) {
+func (a *App) grow(why string, begin func(*place)) {
 	p, err := a.newPlace(false)
 	if err != nil {
 		a.log.Warn("no further instance of the app", "error", err)
@@ -97,7 +77,15 @@ func (a *App) grow(instances, requests int, begin func(*place)) {
 	}
 	a.history.replace(nil, p)
 	begin(p)
-	a.note(Event{Kind: Scaled, Seen: fmt.Sprintf("%d requests at %d instances", requests, instances), Done: "started another"})
+	a.note(Event{Kind: Scaled, Seen: why, Done: "started another"})
+}
+
+// shrink ends the instance that was added last.
+func (a *App) shrink(places []*place, why string) {
+	last := places[len(places)-1]
+	a.history.replace(last, nil)
+	last.retire()
+	a.note(Event{Kind: Scaled, Seen: why, Done: "one ends when its requests are done"})
 }
 
 // working counts the requests that the app has and has not answered, streams

@@ -154,7 +154,28 @@ func (t *traffic) at(p *place) int {
 	return p.flights
 }
 
-// served counts the requests that a place has had.
+// entered counts all requests since the start.
+func (t *traffic) entered() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.requests
+}
+
+// renew says that p has a new instance.
+func (t *traffic) renew(p *place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.served = 0
+}
+
+// counted adds requests that did not pass through us.
+func (t *traffic) counted(p *place, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.served += uint64(max(0, n))
+}
+
+// served counts the requests that the instance of a place has had.
 func (t *traffic) served(p *place) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -253,6 +253,7 @@ func (h *heard) hooked(pid int, board bool) {
 }
 func (h *heard) bound(b binding)            { h.lines = append(h.lines, fmt.Sprint("bound ", b)) }
 func (h *heard) other(port int)             { h.lines = append(h.lines, fmt.Sprint("other ", port)) }
+func (h *heard) counted(n int)              { h.lines = append(h.lines, fmt.Sprint("counted ", n)) }
 func (h *heard) begun(pid int, id string)   { h.lines = append(h.lines, fmt.Sprint("begun ", id, pid)) }
 func (h *heard) raised(e Exception)         { h.lines = append(h.lines, "raised "+e.Type+" "+e.RequestID) }
 func (h *heard) problem(where, text string) { h.lines = append(h.lines, "problem "+where+" "+text) }
@@ -267,7 +268,7 @@ func TestReadPipe(t *testing.T) {
 		`{"t":"app","pid":2,"options":{"server_name":null}}`,
 		`{"t":"rule","pid":1,"rule":"/"}`, `{"t":"rule","pid":2,"rule":"/2","host":null,"methods":null}`,
 		`{"t":"req","pid":1,"id":"r1"}`,
-		`no json`, `{"t":"unknown"}`, `{"t":"rule","pid":77,"rule":"/nobody"}`, `{"t":"serving","pid":77}`,
+		`{"t":"other","pid":1,"port":8001}`, `{"t":"count","pid":1,"count":20}`, `no json`, `{"t":"unknown"}`, `{"t":"rule","pid":77,"rule":"/nobody"}`, `{"t":"serving","pid":77}`,
 		`{"t":"exc","pid":1,"id":"` + strings.Repeat("x", 2*maxMessage) + `"}`, strings.Repeat("y", 200000),
 		`{"t":"serving","pid":1,"rules":1,"mounts":["/m"]}`, `{"t":"serving","pid":2,"rules":2,"mounts":[]}`,
 		`{"t":"bound","server":"gunicorn","tls":true,"processes":2,"threads":4}`, `{"t":"problem","where":"w","error":"e"}`,
@@ -275,7 +276,7 @@ func TestReadPipe(t *testing.T) {
 	}, "\n")
 	var got heard
 	readPipe(strings.NewReader(in), &got)
-	want := []string{"hooked 1 true", "begun r11", "serving 1 true [/m]a1 true", "serving 1 false []2 false", "bound {gunicorn true 2 4}", "problem w e", "raised E r1"}
+	want := []string{"hooked 1 true", "begun r11", "other 8001", "counted 20", "serving 1 true [/m]a1 true", "serving 1 false []2 false", "bound {gunicorn true 2 4}", "problem w e", "raised E r1"}
 	if diff := cmp.Diff(want, got.lines); diff != "" {
 		t.Error(diff)
 	}

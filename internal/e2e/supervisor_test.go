@@ -44,7 +44,7 @@ def orphan():
 if __name__ == "__main__":
     if os.environ.get("APP_EXIT"):
         sys.exit(int(os.environ["APP_EXIT"]))
-    app.run(port=int(os.environ["APP_PORT"]))
+    app.run(port=int(os.environ["APP_PORT"]), threaded=not os.environ.get("APP_ONE_BY_ONE"))
 `
 
 // code is the exit code, once it has ended.

@@ -19,6 +19,7 @@ proxy_fix = False
 debugger = False
 inspect = False
 own_port = False  # the app keeps the port that it names
+count = 0  # after how many requests to say so; 0 is never
 unbound = False  # nobody has opened that yet; listener leads to flask2ban
 stacks_signal = 0  # makes a process write the stacks of its threads
 remove = ()  # environment variables that are ours, as NAME=value
@@ -61,6 +62,7 @@ def _fill(values, number, where):
         inspect=values["inspect"] == "1",
         own_port=values["own_port"] == "1",
         unbound=values["unbound"] == "1",
+        count=int(values["count"]),
         stacks_signal=int(values["stacks_signal"]),
         remove=tuple(values["remove"].split()),
         pid=os.getpid(),

@@ -1,5 +1,6 @@
 """Says, for each request that flask2ban forwarded, what Flask's own routing
 made of it, and lets the app see the client as if nothing stood between."""
+import itertools
 import traceback
 
 from . import board, drain, pipe, settings, urlmap
@@ -9,6 +10,7 @@ UNROUTED, FOUND, NOT_FOUND, NOT_ALLOWED, REDIRECT = "U", "F", "N", "M", "R"
 ROUTINGS = {404: NOT_FOUND, 405: NOT_ALLOWED, 308: REDIRECT, 301: REDIRECT}
 CACHE = 10000  # answers kept ready
 
+_requests = itertools.count(1)
 _answers = {}  # (routing, rule, endpoint) -> header value
 
 
@@ -77,6 +79,8 @@ def patch_flask(module):
         secret = environ.pop(settings.request_header, None)
         if "headers_raw" in environ:
             _forget_raw(environ)
+        if settings.count and next(_requests) % settings.count == 0:
+            pipe.send({"t": "count", "count": settings.count})
         work = drain.begin()
         try:
             if secret is None:
