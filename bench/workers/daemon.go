@@ -1,86 +1,78 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // daemon is a running flask2ban or flasksupervisor with its app.
 type daemon struct {
-	program, state, url string
-	admin               string // where its API is; empty under flasksupervisor
-	cmd                 *exec.Cmd
-	said                bytes.Buffer // read once the process has ended
-	done                chan struct{}
+	*testbed.Program
+	state, url string
+	admin      string // where its API is; empty under flasksupervisor
 }
 
 // start runs an app. shared runs it under flasksupervisor, whose instances
 // share one socket; flask2ban has one for each.
 func (b *bench) start(ctx context.Context, k kind, workers string, shared bool) (*daemon, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
 	state, err := os.MkdirTemp("", "workers-")
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{program: filepath.Join(b.programs, "flask2ban"), state: state, url: "http://127.0.0.1:" + port, done: make(chan struct{})}
-	args := []string{"app.py", "--listen", "127.0.0.1:" + port, "--state", state, "--workers", workers,
+	d := &daemon{state: state}
+	args := []string{"app.py", "--workers", workers,
 		"--python", "/usr/bin/python3", "--env", "PATH=/usr/bin:/bin", "--env", "PYTHONDONTWRITEBYTECODE=1"}
 	if shared {
-		d.program = filepath.Join(b.programs, "flasksupervisor")
-	} else if port, err = freePort(); err == nil {
-		d.admin = "127.0.0.1:" + port
-		args = append(args, "--admin", d.admin)
+		err = b.supervise(d, args, k)
+	} else {
+		err = b.front(ctx, d, args, k)
 	}
-	if k.command() != nil {
-		args = append(append(args, "--"), k.command()...)
-	}
-	d.cmd = exec.Command(d.program, args...)
-	d.cmd.Dir, d.cmd.Stdout, d.cmd.Stderr = b.dir, &d.said, &d.said
-	if err := d.cmd.Start(); err != nil {
+	if err != nil {
 		os.RemoveAll(state)
-		return nil, fmt.Errorf("%w (make build makes it)", err)
+		return nil, err
 	}
-	go func() {
-		d.cmd.Wait()
-		close(d.done)
-	}()
 	return d, nil
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// front runs flask2ban.
+func (b *bench) front(ctx context.Context, d *daemon, args []string, k kind) error {
+	site := testbed.Site{Binary: filepath.Join(b.programs, "flask2ban"), Dir: b.dir, Args: append(args, k.command()...), State: d.state}
+	run, err := testbed.StartDaemon(ctx, site)
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+	d.Program, d.url, d.admin = run.Program, "http://"+run.Addr, run.Admin
+	return nil
+}
+
+// supervise runs flasksupervisor.
+func (b *bench) supervise(d *daemon, args []string, k kind) error {
+	addr, err := testbed.FreeAddr()
+	if err != nil {
+		return err
+	}
+	args = append(append(args, "--listen", addr, "--state", d.state), k.command()...)
+	cmd := exec.Command(filepath.Join(b.programs, "flasksupervisor"), args...)
+	cmd.Dir = b.dir
+	d.url = "http://" + addr
+	d.Program, err = testbed.Start("flasksupervisor", cmd)
+	return err
 }
 
 func (d *daemon) stop() {
-	d.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-d.done:
-	case <-time.After(stopTime):
-		d.cmd.Process.Kill()
-		<-d.done
+	if err := d.Stop(stopTime); err != nil {
+		fmt.Fprintln(os.Stderr, "workers:", err)
 	}
 	os.RemoveAll(d.state)
 }
@@ -88,7 +80,7 @@ func (d *daemon) stop() {
 // ask gets the status as JSON: a command takes a process each time.
 func (d *daemon) ask() ([]byte, error) {
 	if d.admin == "" {
-		return exec.Command(d.program, "status", "--json", "--state", d.state).Output()
+		return exec.Command(d.Cmd.Path, "status", "--json", "--state", d.state).Output()
 	}
 	res, err := http.Get("http://" + d.admin + "/api/v1/status")
 	if err != nil {
@@ -98,13 +90,13 @@ func (d *daemon) ask() ([]byte, error) {
 	return io.ReadAll(res.Body)
 }
 
-// status is what the daemon says of the app.
+// status is what the daemon says of the app; zero where it says nothing.
 func (d *daemon) status() (app.State, []app.Event) {
-	out, err := d.ask()
 	var st struct {
 		Instance app.State   `json:"instance"`
 		Events   []app.Event `json:"events"`
 	}
+	out, err := d.ask()
 	if len(out) == 0 || json.Unmarshal(out, &st) != nil {
 		return app.State{Reason: fmt.Sprint(err)}, nil
 	}
@@ -114,14 +106,12 @@ func (d *daemon) status() (app.State, []app.Event) {
 // serving is how many instances serve.
 func (d *daemon) serving() int {
 	st, _ := d.status()
-	if len(st.Instances) == 0 {
-		if st.Name == app.Ready {
-			return 1
-		}
-		return 0
+	all := st.Instances
+	if len(all) == 0 {
+		all = []app.InstanceState{{Name: st.Name}}
 	}
 	n := 0
-	for _, i := range st.Instances {
+	for _, i := range all {
 		if i.Name == app.Ready {
 			n++
 		}
@@ -131,19 +121,7 @@ func (d *daemon) serving() int {
 
 // await returns when as many instances serve.
 func (d *daemon) await(ctx context.Context, instances int) error {
-	for end := time.Now().Add(startTime); time.Now().Before(end); {
-		if d.serving() >= instances {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.done:
-			return fmt.Errorf("%s ended: %s", filepath.Base(d.program), d.said.String())
-		case <-time.After(watchEvery):
-		}
-	}
-	return fmt.Errorf("%d instances did not serve within %s", instances, startTime)
+	return d.Await(ctx, startTime, fmt.Sprint(instances, " instances serve"), func() bool { return d.serving() >= instances })
 }
 
 // changes tells, until ctx ends or enough says so, when the number of serving
@@ -195,41 +173,17 @@ func (d *daemon) scaled() []string {
 // rss is the memory of all of the app's processes in bytes: Python ones below
 // the daemon.
 func (d *daemon) rss() int64 {
-	parents := map[int]int{}
-	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range dirs {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		parents[pid], _ = strconv.Atoi(fields[1])
-	}
 	var sum int64
-	for pid := range parents {
-		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		if strings.Contains(filepath.Base(exe), "python") && isBelow(parents, pid, d.cmd.Process.Pid) {
-			sum += resident(pid)
+	for _, p := range testbed.TreeOf(d.PID()) {
+		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID)); err == nil && isPython(exe) {
+			sum += p.RSS
 		}
 	}
 	return sum
 }
 
-func isBelow(parents map[int]int, pid, root int) bool {
-	for pid > 1 && pid != root {
-		pid = parents[pid]
-	}
-	return pid == root
-}
-
-// resident is a process's memory by /proc/PID/statm (proc(5)).
-func resident(pid int) int64 {
-	var size, pages int64
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
-	}
-	fmt.Sscan(string(data), &size, &pages)
-	return pages * int64(os.Getpagesize())
+// isPython says whether a program is an interpreter, as /usr/bin/python3.11.
+func isPython(path string) bool {
+	is, err := filepath.Match("python*", filepath.Base(path))
+	return err == nil && is
 }

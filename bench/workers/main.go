@@ -76,10 +76,10 @@ func kinds() []kind {
 	return []kind{{"gunicorn", ioBound}, {"gunicorn", cpuBound}, {"Werkzeug", ioBound}, {"Werkzeug", cpuBound}}
 }
 
-// command is what stands after "--"; none for Werkzeug's server.
+// command is "--" and what stands after it; none for Werkzeug's server.
 func (k kind) command() []string {
 	if k.server == "gunicorn" {
-		return strings.Fields(gunicornRun)
+		return strings.Fields("-- " + gunicornRun)
 	}
 	return nil
 }

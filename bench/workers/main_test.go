@@ -42,11 +42,10 @@ func TestLoadCountsWhatFails(t *testing.T) {
 	}
 }
 
-func TestIsBelow(t *testing.T) {
-	parents := map[int]int{10: 1, 20: 10, 30: 20, 40: 1}
-	for pid, want := range map[int]bool{30: true, 20: true, 40: false, 99: false} {
-		if got := isBelow(parents, pid, 10); got != want {
-			t.Errorf("%d: got %t", pid, got)
+func TestIsPython(t *testing.T) {
+	for path, want := range map[string]bool{"/usr/bin/python3.11": true, "/usr/bin/python3": true, "/opt/flask2ban": false, "/python/sh": false} {
+		if got := isPython(path); got != want {
+			t.Errorf("%s: got %t", path, got)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // instances are the processes that serve.
@@ -70,7 +71,7 @@ func TestSupervisedWorkers(t *testing.T) {
 	s.await("all are others", func() bool {
 		now := s.instances()
 		for _, pid := range before {
-			if slices.Contains(now, pid) || alive(pid) {
+			if slices.Contains(now, pid) || testbed.Alive(pid) {
 				return false
 			}
 		}
@@ -88,7 +89,7 @@ func TestSupervisedMaxRequests(t *testing.T) {
 	s := supervise(t, nil, "--max-requests", "300")
 	first := s.instances()[0]
 	v := visitAllTheTime(s.url+"/", 4)
-	s.await("another has taken over", func() bool { return !slices.Contains(s.instances(), first) && !alive(first) })
+	s.await("another has taken over", func() bool { return !slices.Contains(s.instances(), first) && !testbed.Alive(first) })
 	sent, refused, lost := v.end()
 	if refused > 0 || len(lost) > 0 || sent < 300 {
 		t.Errorf("of %d %d refused, lost %v", sent, refused, lost)
@@ -141,7 +142,7 @@ func servingIn(t *testing.T, where string) []int {
 		var other int
 		fmt.Sscanf(path, "/proc/%d/cwd", &other)
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", other))
-		if dir, err := os.Readlink(path); err == nil && dir == where && strings.HasPrefix(string(line), "/usr/bin/python3") && alive(other) {
+		if dir, err := os.Readlink(path); err == nil && dir == where && strings.HasPrefix(string(line), "/usr/bin/python3") && testbed.Alive(other) {
 			found = append(found, other)
 		}
 	}
