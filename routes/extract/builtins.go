@@ -1,7 +1,8 @@
 package extract
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -60,12 +61,36 @@ func builtinLen(in *interp, c *call) value {
 	switch v := v.(type) {
 	case string:
 		return int64(len([]rune(v)))
-	case *seq, *dict:
+	case *seq:
+		if v.kind == setSeq && !allDiffer(v.items) {
+			return unknownf("how many elements of a set are the same")
+		}
+		if !v.open {
+			return int64(len(v.items))
+		}
+	case *dict:
 		if items, open := in.iterate(v); !open {
 			return int64(len(items))
 		}
 	}
 	return unknownf("a length that is not known")
+}
+
+// allDiffer says that no two of a set's elements are the same.
+func allDiffer(items []value) bool {
+	seen := map[value]bool{}
+	for _, item := range items {
+		switch item.(type) {
+		case string, int64:
+		default:
+			return len(items) < 2
+		}
+		if seen[item] {
+			return false
+		}
+		seen[item] = true
+	}
+	return true
 }
 
 // maxRange bounds the numbers that range gives.
@@ -158,15 +183,55 @@ func builtinFilter(in *interp, c *call) value {
 	return out
 }
 
+// builtinSorted keeps all items. Where their order can't be told they are as in a
+// set: to go through, not to choose from.
 func builtinSorted(in *interp, c *call) value {
 	v, _ := c.get(0, "iterable")
 	items, open := in.iterate(v)
-	sort.SliceStable(items, func(i, j int) bool {
-		a, ok := items[i].(string)
-		b, ok2 := items[j].(string)
-		return ok && ok2 && a < b
-	})
-	return &seq{items: items, open: open}
+	keys := slices.Clone(items)
+	if key := c.or(-1, "key", none{}); !isNone(key) {
+		for i, item := range items {
+			keys[i] = in.callValue(key, &call{args: []value{item}})
+		}
+	}
+	sign, known := 1, in.truth(c.or(-1, "reverse", false))
+	if known == yes {
+		sign = -1
+	}
+	if known == maybe || !sortable(keys) {
+		return &seq{kind: setSeq, items: items, open: open}
+	}
+	order := make([]int, len(items))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return sign * compareKeys(keys[i], keys[j]) })
+	sorted := make([]value, len(items))
+	for i, from := range order {
+		sorted[i] = items[from]
+	}
+	return &seq{items: sorted, open: open}
+}
+
+// sortable says that all keys are texts, or all are whole numbers.
+func sortable(keys []value) bool {
+	texts, numbers := 0, 0
+	for _, key := range keys {
+		switch key.(type) {
+		case string:
+			texts++
+		case int64:
+			numbers++
+		}
+	}
+	return texts == len(keys) || numbers == len(keys)
+}
+
+func compareKeys(a, b value) int {
+	if x, ok := a.(int64); ok {
+		return cmp.Compare(x, b.(int64))
+	}
+	return cmp.Compare(a.(string), b.(string))
 }
 
 func builtinReversed(in *interp, c *call) value {

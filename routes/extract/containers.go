@@ -130,7 +130,7 @@ func (d *dict) marked(key, v value) value {
 
 func seqItem(s *seq, key value) value {
 	i, ok := key.(int64)
-	if !ok {
+	if !ok || s.kind == setSeq { // which has no order that is known
 		if s.open || len(s.items) == 0 {
 			return unknownf("an element that is not known")
 		}

@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"math"
+
 	"github.com/go-python/gpython/ast"
 	"github.com/go-python/gpython/py"
 
@@ -287,17 +289,17 @@ func (in *interp) evalUnary(e *ast.UnaryOp) value {
 		})
 	}
 	return each(v, func(a value) value {
-		switch n := a.(type) {
-		case int64:
-			if e.Op == ast.USub {
-				return -n
-			}
-			return n
-		case float64:
-			if e.Op == ast.USub {
-				return -n
-			}
-			return n
+		n, isInt := a.(int64)
+		x, isFloat := a.(float64)
+		switch {
+		case isInt && e.Op == ast.USub && n != math.MinInt64:
+			return -n
+		case isInt && e.Op == ast.Invert:
+			return ^n
+		case isFloat && e.Op == ast.USub:
+			return -x
+		case (isInt || isFloat) && e.Op == ast.UAdd:
+			return a
 		}
 		return unknownf("an operator on a value that is not known")
 	})

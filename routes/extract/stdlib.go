@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -16,7 +17,7 @@ type pathText string
 func (in *interp) pureTable() map[string]value {
 	table := map[string]func(*interp, *call) value{
 		"os.path.join": pathJoin, "posixpath.join": pathJoin, "werkzeug.utils.safe_join": pathJoin,
-		"os.path.dirname": onText(path.Dir), "os.path.basename": onText(basename), "os.path.abspath": onText(path.Clean),
+		"os.path.dirname": onText(dirName), "os.path.basename": onText(basename), "os.path.abspath": onText(path.Clean),
 		"os.path.realpath": onText(path.Clean), "os.path.normpath": onText(path.Clean), "os.path.expanduser": onText(nil),
 		"os.path.splitext": splitExt, "os.path.split": pathSplit, "os.listdir": listDir, "os.path.relpath": relPath, "os.path.exists": onDisk(isThere), "os.path.isdir": onDisk(isDir), "os.path.isfile": onDisk(isFile),
 		"os.getenv": environGet, "os.environ.get": environGet, "os.environ.setdefault": environGet, "os.getcwd": cwd, "os.walk": walkDir,
@@ -180,7 +181,7 @@ func splitExt(_ *interp, c *call) value {
 		if !ok {
 			return newSeq(tupleSeq, partial("a path that is not known", "", ""), partial("an extension", "", ""))
 		}
-		ext := path.Ext(basename(s))
+		ext := extension(basename(s))
 		return newSeq(tupleSeq, strings.TrimSuffix(s, ext), ext)
 	})
 }
@@ -190,7 +191,40 @@ func pathSplit(_ *interp, c *call) value {
 	if !ok {
 		return unknownf("a path that is not known")
 	}
-	return newSeq(tupleSeq, path.Dir(s), basename(s))
+	return newSeq(tupleSeq, dirName(s), basename(s))
+}
+
+// dirName is os.path.dirname.
+func dirName(s string) string {
+	head := s[:strings.LastIndexByte(s, '/')+1]
+	if short := strings.TrimRight(head, "/"); short != "" {
+		return short
+	}
+	return head
+}
+
+// extension is what follows a name's last dot, and the dot; .bashrc has none.
+func extension(name string) string { return path.Ext(strings.TrimLeft(name, ".")) }
+
+// suffix is pathlib's: a dot at the end is part of the name.
+func suffix(name string) string {
+	if ext := extension(name); ext != "." {
+		return ext
+	}
+	return ""
+}
+
+// purePath writes a path as pathlib does: without what means nothing, but with "..".
+func purePath(s string) string {
+	parts := slices.DeleteFunc(strings.Split(s, "/"), func(part string) bool { return part == "" || part == "." })
+	clean := strings.Join(parts, "/")
+	switch {
+	case strings.HasPrefix(s, "/"):
+		return "/" + clean
+	case clean == "":
+		return "."
+	}
+	return clean
 }
 
 // onDisk asks the project's own files. What is not there may be where the app
@@ -302,7 +336,7 @@ func newPath(in *interp, c *call) value {
 }
 
 func (in *interp) path(s string) *object {
-	return &object{class: in.pathClass, vars: newScope(nil), payload: pathText(s)}
+	return &object{class: in.pathClass, vars: newScope(nil), payload: pathText(purePath(s))}
 }
 
 func (in *interp) joinPath(_ *class, p pathText, b value) value {
@@ -352,8 +386,8 @@ func pathModel() *class {
 	}))
 	c.vars.put("parent", property(func(in *interp, s string) value { return in.path(path.Dir(s)) }))
 	c.vars.put("name", property(func(_ *interp, s string) value { return basename(s) }))
-	c.vars.put("stem", property(func(_ *interp, s string) value { return strings.TrimSuffix(basename(s), path.Ext(s)) }))
-	c.vars.put("suffix", property(func(_ *interp, s string) value { return path.Ext(s) }))
+	c.vars.put("stem", property(func(_ *interp, s string) value { return strings.TrimSuffix(basename(s), suffix(basename(s))) }))
+	c.vars.put("suffix", property(func(_ *interp, s string) value { return suffix(basename(s)) }))
 	c.vars.put("parents", property(parents))
 	c.vars.put("joinpath", self(func(in *interp, s string, c *call) value { return newPath(in, c.with(s)) }))
 	c.vars.put("glob", self(func(in *interp, s string, c *call) value { return globPath(in, s, c) }))

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"strings"
+	"unicode"
 )
 
 // strMethods are the methods of str that are computed; others give a text that
@@ -10,14 +11,14 @@ var strMethods = map[string]func(s string, c *call) value{
 	"strip":      trimmer(strings.Trim, strings.TrimSpace),
 	"lstrip":     trimmer(strings.TrimLeft, trimLeftSpace),
 	"rstrip":     trimmer(strings.TrimRight, trimRightSpace),
-	"lower":      func(s string, _ *call) value { return strings.ToLower(s) },
-	"upper":      func(s string, _ *call) value { return strings.ToUpper(s) },
-	"title":      func(s string, _ *call) value { return titled(s) },
-	"capitalize": func(s string, _ *call) value { return capitalized(s) },
+	"lower":      inCase(strings.ToLower),
+	"upper":      inCase(strings.ToUpper),
+	"title":      inCase(titled),
+	"capitalize": inCase(capitalized),
 	"replace":    strReplace,
 	"split":      strSplit,
 	"rsplit":     strRSplit,
-	"splitlines": func(s string, _ *call) value { return texts(strings.Split(s, "\n")) },
+	"splitlines": splitLines,
 	"partition":  strPartition,
 	"rpartition": strRPartition,
 	"startswith": func(s string, c *call) value { return affix(s, c, strings.HasPrefix) },
@@ -30,7 +31,7 @@ var strMethods = map[string]func(s string, c *call) value{
 	},
 	"isupper":      func(s string, _ *call) value { return isUpper(s) },
 	"islower":      func(s string, _ *call) value { return strings.ToLower(s) == s && strings.ToUpper(s) != s },
-	"isdigit":      func(s string, _ *call) value { return s != "" && strings.Trim(s, "0123456789") == "" },
+	"isdigit":      isDigit,
 	"isidentifier": func(s string, _ *call) value { return isIdentifier(s) },
 	"encode":       func(s string, _ *call) value { return rawBytes(s) },
 	"count": func(s string, c *call) value {
@@ -139,15 +140,31 @@ const spaces = " \t\r\n\v\f"
 func trimLeftSpace(s string) string  { return strings.TrimLeft(s, spaces) }
 func trimRightSpace(s string) string { return strings.TrimRight(s, spaces) }
 
+// inCase is a change of case, where it is one letter for one in Python too.
+func inCase(change func(string) string) func(string, *call) value {
+	return func(s string, _ *call) value {
+		if strings.ContainsFunc(s, oddCase) {
+			return partial("the case of an unusual letter", "", "")
+		}
+		return change(s)
+	}
+}
+
+// oddCase says that a letter becomes several, or another one by what stands around
+// it (Unicode's SpecialCasing.txt), or has a title case of its own.
+func oddCase(r rune) bool {
+	return r == 'Σ' || r == 'İ' || unicode.IsLower(r) && unicode.ToUpper(r) == r || unicode.ToTitle(r) != unicode.ToUpper(r)
+}
+
 func titled(s string) string {
 	up := true
 	return strings.Map(func(r rune) rune {
-		letter := strings.ToLower(string(r)) != strings.ToUpper(string(r))
+		letter := unicode.ToLower(r) != unicode.ToUpper(r)
 		defer func() { up = !letter }()
 		if up {
-			return []rune(strings.ToUpper(string(r)))[0]
+			return unicode.ToUpper(r)
 		}
-		return []rune(strings.ToLower(string(r)))[0]
+		return unicode.ToLower(r)
 	}, s)
 }
 
@@ -159,6 +176,25 @@ func capitalized(s string) string {
 	return strings.ToUpper(string(r[:1])) + strings.ToLower(string(r[1:]))
 }
 
+// splitLines knows the ends of lines that are written in sources.
+func splitLines(s string, c *call) value {
+	if len(c.args)+len(c.kw) > 0 || strings.ContainsAny(s, "\v\f\x1c\x1d\x1e\u0085\u2028\u2029") {
+		return &seq{open: true}
+	}
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+	if s == "" {
+		return &seq{}
+	}
+	return texts(strings.Split(strings.TrimSuffix(s, "\n"), "\n"))
+}
+
+func isDigit(s string, _ *call) value {
+	if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return unknownf("whether unusual digits are some")
+	}
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
 func strReplace(s string, c *call) value {
 	a, _ := c.get(0, "old")
 	b, _ := c.get(1, "new")
@@ -166,7 +202,11 @@ func strReplace(s string, c *call) value {
 	to, ok2 := b.(string)
 	switch {
 	case ok && ok2:
-		return strings.ReplaceAll(s, from, to)
+		count, known := c.or(2, "count", int64(-1)).(int64)
+		if !known {
+			return partial("a number of replacements that is not known", "", "")
+		}
+		return strings.Replace(s, from, to, int(max(-1, count)))
 	case ok && from != "":
 		if i := strings.Index(s, from); i >= 0 {
 			return partial("a replacement that is not known", s[:i], "")
@@ -236,7 +276,7 @@ func strRPartition(s string, c *call) value {
 
 func withText(c *call, f func(string) value) value {
 	v, _ := c.get(0, "")
-	if s, ok := v.(string); ok {
+	if s, ok := v.(string); ok && len(c.args) == 1 { // more say where to begin and end
 		return f(s)
 	}
 	return unknownf("a method with an argument that is not known")
@@ -244,7 +284,7 @@ func withText(c *call, f func(string) value) value {
 
 func affix(s string, c *call, has func(s, affix string) bool) value {
 	v, _ := c.get(0, "")
-	if t, ok := v.(*seq); ok && !t.open {
+	if t, ok := v.(*seq); ok && !t.open && len(c.args) == 1 {
 		for _, item := range t.items {
 			if a, ok := item.(string); ok && has(s, a) {
 				return true

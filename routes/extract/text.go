@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -144,20 +145,33 @@ func isText(v value) bool {
 	return false
 }
 
+// arithmetic is Python's, as long as it fits in 64 bits.
 func arithmetic(op ast.OperatorNumber, x, y int64) value {
+	exact := new(big.Int)
+	a, b := big.NewInt(x), big.NewInt(y)
 	switch {
 	case op == ast.Add:
-		return x + y
+		exact.Add(a, b)
 	case op == ast.Sub:
-		return x - y
+		exact.Sub(a, b)
 	case op == ast.Mult:
-		return x * y
-	case op == ast.FloorDiv && y != 0:
-		return x / y
-	case op == ast.Modulo && y > 0 && x >= 0:
-		return x % y
+		exact.Mul(a, b)
+	case op == ast.FloorDiv && y != 0: // towards minus infinity
+		remainder := new(big.Int)
+		if exact.QuoRem(a, b, remainder); remainder.Sign() != 0 && remainder.Sign() != b.Sign() {
+			exact.Sub(exact, big.NewInt(1))
+		}
+	case op == ast.Modulo && y != 0: // of the divisor's sign
+		if exact.Rem(a, b); exact.Sign() != 0 && exact.Sign() != b.Sign() {
+			exact.Add(exact, b)
+		}
+	default:
+		return unknownf("arithmetic")
 	}
-	return unknownf("arithmetic")
+	if !exact.IsInt64() {
+		return unknownf("a number of more than 64 bits")
+	}
+	return exact.Int64()
 }
 
 func addSeq(op ast.OperatorNumber, x *seq, b value) value {

@@ -229,12 +229,26 @@ func same(a, b value, depth int) tristate {
 		if !isNone(b) {
 			return maybe
 		}
-	case int64:
-		if y, ok := b.(float64); ok {
-			return tri(float64(x) == y)
-		}
 	}
-	return no
+	x, isNumber := asNumber(a)
+	y, isNumber2 := asNumber(b)
+	return tri(isNumber && isNumber2 && x == y)
+}
+
+// asNumber is v as Python compares it: True is 1.
+func asNumber(v value) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	}
+	return 0, false
 }
 
 // sameText uses what is known of a partial string.
