@@ -215,29 +215,42 @@ func (p *posts) readyPID() int {
 	return status.Instance.PID
 }
 
-// TestAnAppThatSpeaksTLSItself is looked after as any other: what takes too long
-// is given up, with the client's Expect or without; what dies is sent again only
-// where it may be; a hang is seen.
-func TestAnAppThatSpeaksTLSItself(t *testing.T) {
-	p := startPosts(t, "tls", "--answer-timeout", "2s")
-	c := p.from("127.0.23.1")
-	c.want(200, "/")
-	for name, ask := range map[string]func(target string) (int, string){
-		"GET":  func(target string) (int, string) { return c.get(target) },
-		"POST": func(target string) (int, string) { return c.do("POST", target, strings.NewReader("x")) },
-		"large": func(target string) (int, string) {
-			return c.do("POST", target, bytes.NewReader(make([]byte, fiveMB)))
-		},
-		"expect": func(target string) (int, string) {
-			return c.do("POST", target, strings.NewReader("x"), "Expect", "100-continue")
-		},
-	} {
-		status, body := ask("/hold/late-" + name)
-		if status != http.StatusGatewayTimeout {
-			t.Errorf("%s that takes too long: %d %.200s, want 504", name, status, body)
-		}
+// TestLateAnswersAreGivenUp, with the client's Expect or without, also of an app
+// that speaks TLS itself.
+func TestLateAnswersAreGivenUp(t *testing.T) {
+	for _, server := range []string{"werkzeug", "tls"} {
+		t.Run(server, func(t *testing.T) {
+			p := startPosts(t, server, "--answer-timeout", "2s")
+			defer p.letGo()
+			c := p.from("127.0.23.1")
+			post := func(size int, head ...string) func(string) (int, string) {
+				return func(target string) (int, string) {
+					return c.do("POST", target, bytes.NewReader(make([]byte, size)), head...)
+				}
+			}
+			for name, ask := range map[string]func(string) (int, string){
+				"GET":          func(target string) (int, string) { return c.get(target) },
+				"POST":         post(1),
+				"large":        post(fiveMB),
+				"expect":       post(1, "Expect", "100-continue"),
+				"expect-large": post(fiveMB, "Expect", "100-continue"),
+			} {
+				status, body := ask("/hold/late-" + name)
+				if status != http.StatusGatewayTimeout {
+					t.Errorf("%s: %d %.200s, want 504", name, status, body)
+				}
+				if n := p.ran()["late-"+name]; n != 1 {
+					t.Errorf("%s ran %d times", name, n)
+				}
+			}
+		})
 	}
-	p.letGo()
+}
+
+// TestUnreadByAnAppThatSpeaksTLS: POSTs that come while it is stopped, and then
+// killed, run once.
+func TestUnreadByAnAppThatSpeaksTLS(t *testing.T) {
+	p := startPosts(t, "tls")
 	for n := range 3 {
 		name := fmt.Sprint("stopped", n)
 		pid := p.appPID()
