@@ -56,8 +56,7 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	ctx, cancel := context.WithTimeout(r.Context(), x.handler.Hold)
 	defer cancel()
 	err := x.handler.App.Again(ctx, &x.flight, safe, errors.As(cause, &unsent))
-	blamed := t.blames(x, try)
-	if err != nil || blamed || isKept && !body.rewind() {
+	if err != nil || t.blames(x, try) || isKept && !body.rewind() {
 		return nil, false
 	}
 	next := r.Clone(r.Context())
