@@ -30,6 +30,8 @@ An APP that is called like a command is written as a path: ./status`,
 			"flask2ban why 192.0.2.1                    # what is held against a client"),
 		Args: cobra.ArbitraryArgs,
 		RunE: c.serveRoot,
+
+		ValidArgsFunction: cmdline.CompleteApp,
 	}
 	serveFlags(root)
 	root.SetUsageFunc(usageByGroup(root.UsageFunc()))

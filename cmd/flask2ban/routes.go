@@ -55,6 +55,7 @@ with --diff where the app lost a route.`,
 	load := sourceFlags(cmd.Flags())
 	formats := slices.Sorted(maps.Keys(c.routeFormats()))
 	cmd.Flags().StringVar(&v.format, "format", "table", "how to print them: "+strings.Join(formats, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().BoolVar(&v.runtime, "runtime", false, "run the app until it would serve, and ask it as well")
 	cmd.Flags().BoolVar(&v.lint, "lint", false, "print what is doubtful about the routes instead")
 	cmd.Flags().StringVar(&v.old, "diff", "", "print what changed since the `file` that --format json wrote instead")

@@ -29,6 +29,8 @@ An APP that is called like a command is written as a path: ./status`,
 			"flasksupervisor app.py -- gunicorn -w 4 -b :8000 app:app",
 			"flasksupervisor status"),
 		Args: cobra.ArbitraryArgs,
+
+		ValidArgsFunction: cmdline.CompleteApp,
 	}
 	root.Flags().AddFlagSet(settings)
 	root.RunE = func(cmd *cobra.Command, args []string) error {

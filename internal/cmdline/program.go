@@ -50,6 +50,9 @@ func (p Program) Run(ctx context.Context, root *cobra.Command, args []string) in
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
+	if completing(args) {
+		completeFlags(root)
+	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return Done

@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
+// anyText is the kind of settings that take any text.
+const anyText = "string"
+
 // text is any text but the empty one.
-var text = codec[string]{name: "string", parse: notEmpty, text: itself}
+var text = codec[string]{name: anyText, parse: notEmpty, text: itself}
 
 // words are a command's arguments. As one text they are split at blanks; a word
 // with blanks needs a list.

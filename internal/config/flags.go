@@ -25,6 +25,17 @@ func AddFlags(flags *pflag.FlagSet, groups ...Group) {
 	}
 }
 
+// FlagWords are the words that a flag of [AddFlags] may have as its value, nil
+// where there is no such choice. text says that any text may stand there, a
+// file's name among them; so it may for flags of others.
+func FlagWords(f *pflag.Flag) (words []string, text bool) {
+	v, ok := f.Value.(*flagValue)
+	if !ok {
+		return nil, true
+	}
+	return v.setting.Values, v.Type() == anyText
+}
+
 // SetApp takes a command's arguments as its APP and the words after "--" as the
 // server command: dash is where those begin, as cobra's ArgsLenAtDash gives it,
 // and -1 where there is no "--". flags must have GroupApp's flags, else nothing
