@@ -87,7 +87,7 @@ func testSuite(t *testing.T, only string) (*suite, *bytes.Buffer) {
 	}
 	var out bytes.Buffer
 	s, err := newSuite(options{
-		binary: path, warm: time.Second, after: 4 * time.Second, calm: 3 * time.Second, gets: 20, calmGets: 10, only: regexp.MustCompile(only),
+		binary: path, warm: time.Second, after: 3 * time.Second, calm: 3 * time.Second, gets: 20, calmGets: 10, only: regexp.MustCompile(only),
 	}, &out, &out)
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +99,7 @@ func testSuite(t *testing.T, only string) (*suite, *bytes.Buffer) {
 // TestRealCases runs some cases with a real app. That each is seen in time is left to
 // `make faults`: here others may use the machine.
 func TestRealCases(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s, out := testSuite(t, "^(kill -9, Werkzeug|our own restart.*|40 SSE streams)$")
 	rows := s.all(t.Context())
 	if len(rows) != 3 {
@@ -129,6 +130,7 @@ func TestRealCases(t *testing.T) {
 
 // TestFaultsThatFailAreTold: a case whose fault could not happen is no success.
 func TestFaultsThatFailAreTold(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s, _ := testSuite(t, "")
 	s.warm, s.after = 100*time.Millisecond, 100*time.Millisecond
 	broken := test{name: "broken", fault: func(ctx context.Context, d *daemon) error {
@@ -147,6 +149,7 @@ func TestFaultsThatFailAreTold(t *testing.T) {
 
 // TestStreamsThatBreakOff are told of.
 func TestStreamsThatBreakOff(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s, _ := testSuite(t, "")
 	s.warm = 100 * time.Millisecond
 	r := s.one(t.Context(), 0, test{name: "streams", calm: true, fault: func(ctx context.Context, d *daemon) error {
