@@ -45,6 +45,7 @@ var ownPortCases = []struct {
 	{"werkzeug ipv6", "app.run(host='::1', port=port)", nil},
 	{"waitress", "import waitress; waitress.serve(app, host='127.0.0.1', port=port)", nil},
 	{"gevent", "from gevent import monkey; monkey.patch_all()\nfrom gevent.pywsgi import WSGIServer\nWSGIServer(('127.0.0.1', port), app).serve_forever()", nil},
+	{"eventlet", "import eventlet, eventlet.wsgi\neventlet.wsgi.server(eventlet.listen(('127.0.0.1', port)), app)", nil},
 	{"gunicorn", "", []string{"gunicorn", "-b", "127.0.0.1:PORT", "app:app"}},
 	{"gunicorn gthread", "", []string{"gunicorn", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:PORT", "app:app"}},
 	{"flask run", "", []string{"/usr/bin/python3", "-m", "flask", "run", "--port", "PORT"}},

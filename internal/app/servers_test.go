@@ -60,11 +60,19 @@ SocketIO(app, async_mode="threading").run(app, port=18095, allow_unsafe_werkzeug
 	{name: "socketio gevent", main: `
 from flask_socketio import SocketIO
 SocketIO(app, async_mode="gevent").run(app, port=18096)`, ports: []int{18096}, mounts: "/socket.io"},
+	{name: "eventlet", main: `
+import eventlet, eventlet.wsgi
+eventlet.wsgi.server(eventlet.listen(("0.0.0.0", 18104)), app)`, ports: []int{18104}},
+	{name: "eventlet monkey-patched", app: "import eventlet; eventlet.monkey_patch()\n" + hello + "\napp.run(port=18105)", ports: []int{18105}},
+	{name: "socketio eventlet", main: `
+from flask_socketio import SocketIO
+SocketIO(app, async_mode="eventlet").run(app, port=18106)`, ports: []int{18106}, mounts: "/socket.io"},
 	{name: "flask run", command: []string{"/usr/bin/flask", "run", "--port", "18097"}, ports: []int{18097}},
 	{name: "flask run debug", command: []string{"/usr/bin/flask", "--debug", "run", "--port", "18098"}, ports: []int{18098}},
 	{name: "gunicorn sync", command: []string{"/usr/bin/gunicorn", "-b", "0.0.0.0:18099", "app:app"}, ports: []int{18099}},
 	{name: "gunicorn gthread", command: []string{"/usr/bin/gunicorn", "-k", "gthread", "--threads", "4", "-b", ":18100", "-b", ":18101", "app:app"}, ports: []int{18100, 18101}},
 	{name: "gunicorn gevent", command: []string{"/usr/bin/gunicorn", "-k", "gevent", "-w", "2", "-b", ":18102", "app:app"}, ports: []int{18102}},
+	{name: "gunicorn eventlet", command: []string{"/usr/bin/gunicorn", "-k", "eventlet", "-b", ":18107", "app:app"}, ports: []int{18107}},
 	{name: "gunicorn preload", command: []string{"/usr/bin/gunicorn", "--preload", "-b", "unix:/tmp/flask2ban-test-gunicorn.sock", "app:app"}},
 	{name: "gunicorn eventlet", command: []string{"/usr/bin/gunicorn", "-k", "eventlet", "-b", ":18104", "app:app"}, ports: []int{18104}},
 	{name: "socketio eventlet", main: `
