@@ -192,6 +192,7 @@ func (s *service) announce() {
 type observer struct {
 	service *service
 	teller  appTeller
+	states  cmdline.StateLog
 }
 
 var _ app.Observer = (*observer)(nil)
@@ -223,5 +224,5 @@ func (o *observer) Event(e app.Event) {
 // State implements app.Observer.
 func (o *observer) State(st app.State) {
 	o.teller.tell(o.service.notify, st)
-	o.service.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
+	o.states.Tell(st)
 }

@@ -198,7 +198,7 @@ func (s *service) openApp(ctx context.Context) error {
 		return nil
 	}
 	c := cmdline.AppConfig(s.config)
-	c.HideRequests, c.Log, c.Output, c.Observer = true, s.log, s.cli.stderr, &observer{service: s}
+	c.HideRequests, c.Log, c.Output, c.Observer = true, s.log, s.cli.stderr, &observer{service: s, states: cmdline.StateLog{Log: s.log}}
 	var err error
 	c.Waiting = s.waiting
 	s.app, err = app.New(c)

@@ -81,7 +81,7 @@ func writeStatus(w io.Writer, st admin.Status, paint func(cmdline.Colour, string
 func writeEvents(w io.Writer, events []app.Event, stacks bool) error {
 	var all error
 	for _, e := range events {
-		_, err := fmt.Fprintln(w, "  "+cmdline.Printable(cmdline.DescribeEvent(e)))
+		_, err := fmt.Fprintln(w, "  "+cmdline.DescribeEvent(e))
 		all = errors.Join(all, err)
 		for _, frame := range e.Stacks {
 			if stacks {

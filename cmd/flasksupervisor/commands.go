@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func writeStatus(w io.Writer, st admin.SupervisedStatus, paint func(cmdline.Colo
 	fmt.Fprintf(tw, "ready\t%s\n", ready)
 	fmt.Fprintf(tw, "app\t%s, %s\n", st.App, cmdline.DescribeInstance(st.Instance))
 	fmt.Fprintf(tw, "socket\t%s\n", cmdline.DescribeSocket(st.Instance))
-	fmt.Fprintf(tw, "listening\t%s\n", strings.Join(st.Listen, ", "))
+	fmt.Fprintf(tw, "listening\t%s\n", cmp.Or(strings.Join(st.Listen, ", "), "not yet"))
 	fmt.Fprintf(tw, "state\t%s\n", st.StateDir)
 	if err := tw.Flush(); err != nil {
 		return err
@@ -79,7 +80,7 @@ func writeStatus(w io.Writer, st admin.SupervisedStatus, paint func(cmdline.Colo
 		fmt.Fprintln(w)
 	}
 	for _, e := range events {
-		if _, err := fmt.Fprintln(w, cmdline.Printable(cmdline.DescribeEvent(e))); err != nil {
+		if _, err := fmt.Fprintln(w, cmdline.DescribeEvent(e)); err != nil {
 			return err
 		}
 	}

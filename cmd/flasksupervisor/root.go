@@ -82,7 +82,7 @@ func supervisorSettings() *pflag.FlagSet {
 		f := all.Lookup(key)
 		switch key {
 		case "listen":
-			f.Usage, f.DefValue = "address to listen on (default: the one that the app names)", ""
+			f.Usage, f.DefValue = "address to listen on (default: the one that the app names, else 127.0.0.1:5000)", ""
 		case "state":
 			f.Usage = strings.ReplaceAll(f.Usage, "flask2ban", "flasksupervisor")
 		}

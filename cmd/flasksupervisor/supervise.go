@@ -73,7 +73,7 @@ func (s *service) open(c *cli) (err error) {
 		return err
 	}
 	ac := cmdline.AppConfig(s.config)
-	ac.Program, ac.OwnPort, ac.Unseen, ac.Listener, ac.Log, ac.Output, ac.Observer = "flasksupervisor", true, true, listener, s.log, s.output, &observer{log: s.log}
+	ac.Program, ac.OwnPort, ac.Unseen, ac.Listener, ac.Log, ac.Output, ac.Observer = "flasksupervisor", true, true, listener, s.log, s.output, &observer{service: s, states: cmdline.StateLog{Log: s.log}}
 	ac.TakesOver = s.before != nil
 	if s.app, err = app.New(ac); err != nil {
 		return cmdline.Usage(err)
@@ -118,9 +118,16 @@ func (s *service) listener() (*os.File, error) {
 func (s *service) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	local, err := s.own(ctx)
+	if err != nil {
+		s.app.Close()
+		return err
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.app.Serve(ctx) }()
-	local, err := s.begin(ctx)
+	if s.before != nil {
+		local, err = s.takeOver(ctx)
+	}
 	if err != nil {
 		cancel()
 		return errors.Join(err, <-served)
@@ -141,12 +148,18 @@ func (s *service) run(ctx context.Context) error {
 	return errors.Join(err, commands.close())
 }
 
-// begin opens the command socket. After a predecessor, the app must be ready
-// first, for until then the predecessor has it.
-func (s *service) begin(ctx context.Context) (net.Listener, error) {
-	if s.before == nil {
-		return state.Listen(ctx, s.dir)
+// own opens the command socket before anything of the app runs: of a state
+// directory that another supervisor has, there must be no second app. A
+// predecessor has it until we are ready.
+func (s *service) own(ctx context.Context) (net.Listener, error) {
+	if s.before != nil {
+		return nil, nil
 	}
+	return state.Listen(ctx, s.dir)
+}
+
+// takeOver opens the command socket when the app is ready.
+func (s *service) takeOver(ctx context.Context) (net.Listener, error) {
 	if err := s.app.Wait(ctx); err != nil {
 		return nil, err
 	}
@@ -241,7 +254,11 @@ func (s *service) restartOnHangup(ctx context.Context, n *systemd.Notifier) erro
 }
 
 // observer logs what the app does.
-type observer struct{ log *slog.Logger }
+type observer struct {
+	service *service
+	states  cmdline.StateLog
+	told    bool // where clients reach the app
+}
 
 var _ app.Observer = (*observer)(nil)
 
@@ -253,7 +270,11 @@ func (*observer) Exception(app.Exception) {}
 
 // State implements app.Observer.
 func (o *observer) State(st app.State) {
-	o.log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
+	o.states.Tell(st)
+	if s := o.service; st.Name == app.Ready && !o.told {
+		o.told = true
+		s.log.Info("listening", "url", s.app.URL(), "pid", os.Getpid(), "state", s.dir)
+	}
 }
 
 // Event implements app.Observer; "status" lists them.

@@ -40,6 +40,9 @@ var directoryScripts = []string{"app.py", "wsgi.py", "main.py", "run.py", "appli
 
 // resolveTarget finds out what c means by its App and Command.
 func resolveTarget(c Config) (target, error) {
+	if info, err := os.Stat(c.Dir); c.Dir != "" && (err != nil || !info.IsDir()) {
+		return target{}, fmt.Errorf("working directory %s: there is no such directory", c.Dir)
+	}
 	t := target{dir: c.Dir, home: c.Dir}
 	if t.home == "" {
 		t.home = "."

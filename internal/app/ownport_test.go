@@ -45,7 +45,7 @@ var ownPortCases = []struct {
 	{"werkzeug ipv6", "app.run(host='::1', port=port)", nil},
 	{"waitress", "import waitress; waitress.serve(app, host='127.0.0.1', port=port)", nil},
 	{"gevent", "from gevent import monkey; monkey.patch_all()\nfrom gevent.pywsgi import WSGIServer\nWSGIServer(('127.0.0.1', port), app).serve_forever()", nil},
-	{"eventlet", "import eventlet, eventlet.wsgi\neventlet.wsgi.server(eventlet.listen(('127.0.0.1', port)), app)", nil},
+	{"eventlet", "import eventlet; eventlet.monkey_patch()\nimport eventlet.wsgi\neventlet.wsgi.server(eventlet.listen(('127.0.0.1', port)), app)", nil},
 	{"gunicorn", "", []string{"gunicorn", "-b", "127.0.0.1:PORT", "app:app"}},
 	{"gunicorn gthread", "", []string{"gunicorn", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:PORT", "app:app"}},
 	{"flask run", "", []string{"/usr/bin/python3", "-m", "flask", "run", "--port", "PORT"}},
@@ -172,6 +172,41 @@ func received(t *testing.T, r *running) bool {
 		t.Fatal(err)
 	}
 	return n == 0
+}
+
+// TestOwnPortOfSeveral: the first instance opens the port, and the others do not
+// find it in use.
+func TestOwnPortOfSeveral(t *testing.T) {
+	port := fmt.Sprint(freeTestPort(t))
+	r := start(t, Config{OwnPort: true, Workers: 3, App: "app.py", Env: []string{"APP_PORT=" + port},
+		Dir: write(t, map[string]string{"app.py": sleepy + "app.run(port=port)\n"})})
+	eventually(t, "all serve", func() bool {
+		for _, in := range r.State().Instances {
+			if in.Name != Ready {
+				return false
+			}
+		}
+		return len(r.State().Instances) == 3
+	})
+	for _, e := range r.Events() {
+		if e.Kind != Served {
+			t.Errorf("%s: %s: %s", e.Kind, e.Seen, e.Done)
+		}
+	}
+	if got := r.State().Restarts; got != 0 {
+		t.Errorf("%d restarts, want 0", got)
+	}
+}
+
+// TestOwnPortOfNoName: an app that names no port is where flask run would have
+// it.
+func TestOwnPortOfNoName(t *testing.T) {
+	port := fmt.Sprint(freeTestPort(t))
+	r := start(t, Config{OwnPort: true, App: "app:app", Env: []string{"FLASK_RUN_PORT=" + port},
+		Dir: write(t, map[string]string{"app.py": hello})})
+	if got, want := r.Addr(), "127.0.0.1:"+port; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 // TestGivenListener: an app gets the socket that we are given.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -137,11 +138,12 @@ func TestResolveTarget(t *testing.T) {
 		{Config{Command: []string{"gunicorn", "x:y"}}, "gunicorn x:y", "."},
 		{Config{}, "no app to run: name a .py file, a directory or module:object, or give a command after --", ""},
 		{Config{App: "nope.py"}, "run nope.py: there is no such file", ""},
+		{Config{App: "app.py", Dir: "/no/such"}, "working directory /no/such: there is no such directory", ""},
 		{Config{App: "no/such"}, "run no/such: there is no such file", ""},
 		{Config{App: "empty"}, "run empty: found no __init__.py, __main__.py, app.py, wsgi.py, main.py, run.py, application.py in it; name the file or module:object", ""},
 	}
 	for _, c := range cases {
-		c.config.Dir = dir
+		c.config.Dir = cmp.Or(c.config.Dir, dir)
 		target, err := resolveTarget(c.config)
 		got := strings.Join(target.command("PY", "HOOK"), " ")
 		if err != nil {

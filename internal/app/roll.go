@@ -100,6 +100,7 @@ func (a *App) replace(ctx context.Context, p *place, begin func(*place), kind Ev
 	}
 	a.history.replace(p, q)
 	p.retire()
+	a.log.Info("the app was replaced", "reason", why)
 	a.note(Event{Kind: kind, Restart: true, Seen: why, Done: fmt.Sprintf("another instance took over %s later; the old one ends when its requests are done",
 		time.Since(began).Round(time.Millisecond)), toll: p.trouble(false)})
 	return nil

@@ -77,6 +77,7 @@ func (a *App) grow(why string, begin func(*place)) {
 	}
 	a.history.replace(nil, p)
 	begin(p)
+	a.log.Info("one instance of the app more", "reason", why)
 	a.note(Event{Kind: Scaled, Seen: why, Done: "started another"})
 }
 
@@ -85,6 +86,7 @@ func (a *App) shrink(places []*place, why string) {
 	last := places[len(places)-1]
 	a.history.replace(last, nil)
 	last.retire()
+	a.log.Info("one instance of the app less", "reason", why)
 	a.note(Event{Kind: Scaled, Seen: why, Done: "one ends when its requests are done"})
 }
 

@@ -73,23 +73,61 @@ func NewLogger(w io.Writer, c *config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
+// StateLog logs how the app is, each time that it differs. It is for one goroutine.
+type StateLog struct {
+	Log  *slog.Logger
+	last app.State
+}
+
+// Tell logs st unless its state, process and reason are those of the last one.
+func (l *StateLog) Tell(st app.State) {
+	if st.Name == l.last.Name && st.PID == l.last.PID && st.Reason == l.last.Reason {
+		return
+	}
+	l.last = st
+	l.Log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
+}
+
 // DescribeInstance says how the app runs, in a line.
 func DescribeInstance(in app.State) string {
 	text := strings.ReplaceAll(in.Name, "_", " ")
 	if !in.Since.IsZero() {
 		text += " since " + Clock(in.Since)
 	}
-	if in.PID != 0 {
+	if len(in.Instances) > 1 {
+		text += describeInstances(in.Instances)
+	} else if in.PID != 0 {
 		text += fmt.Sprintf(", pid %d", in.PID)
 	}
 	if in.User != "" {
 		text += " as " + in.User
 	}
 	if in.Restarts > 0 {
-		text += fmt.Sprintf(", %d restarts, last exit: %s", in.Restarts, in.LastExit)
+		text += fmt.Sprintf(", %d restarts", in.Restarts)
+		if in.LastExit != "" {
+			text += ", last exit: " + in.LastExit
+		}
 	}
 	if in.Name != app.Ready && in.Reason != "" {
 		text += "; " + Printable(in.Reason)
+	}
+	return text
+}
+
+// describeInstances lists the processes of several, and how those are that do
+// not serve.
+func describeInstances(all []app.InstanceState) string {
+	text := fmt.Sprintf(", %d instances:", len(all))
+	for n, in := range all {
+		if n > 0 {
+			text += ","
+		}
+		if in.PID != 0 {
+			text += fmt.Sprintf(" pid %d", in.PID)
+		}
+		if in.Name != app.Ready {
+			text += " " + strings.ReplaceAll(in.Name, "_", " ")
+		}
 	}
 	return text
 }
@@ -133,12 +171,17 @@ func ListenError(addr string, err error) error {
 	return fmt.Errorf("listen on %s: %w", addr, err)
 }
 
-// DescribeEvent is one line of an app's history: when, what was seen, what was
-// done about it, and what it cost.
+// DescribeEvent says of an app's history when, what was seen, what was done
+// about it, and what it cost, safe for a terminal. What the app wrote about its
+// end stands in lines of its own, indented.
 func DescribeEvent(e app.Event) string {
 	line := fmt.Sprintf("%s  %s: %s", Clock(e.At), e.Seen, e.Done)
 	if e.Cost != "" {
 		line += " (" + e.Cost + ")"
 	}
-	return line
+	lines := strings.Split(line, "\n")
+	for n := range lines {
+		lines[n] = Printable(lines[n])
+	}
+	return strings.Join(lines, "\n    ")
 }

@@ -71,11 +71,36 @@ func TestDescribeInstance(t *testing.T) {
 	}{
 		{app.State{Name: app.Ready, PID: 7, User: "www"}, "ready, pid 7 as www"},
 		{app.State{Name: app.Ready, PID: 7, Restarts: 2, LastExit: "signal: killed", Reason: "old"}, "ready, pid 7, 2 restarts, last exit: signal: killed"},
+		{app.State{Name: app.Ready, PID: 7, Restarts: 1}, "ready, pid 7, 1 restarts"},
+		{app.State{Name: app.Ready, PID: 7, User: "www", Instances: []app.InstanceState{{Name: app.Ready, PID: 7}, {Name: app.CrashLoop}, {Name: app.Starting, PID: 9}}},
+			"ready, 3 instances: pid 7, crash loop, pid 9 starting as www"},
 		{app.State{Name: app.CrashLoop, Restarts: 9, LastExit: "exit status 1", Reason: "ImportError: \x1b[2J"}, `crash loop, 9 restarts, last exit: exit status 1; "ImportError: \x1b[2J"`},
 	} {
 		if got := DescribeInstance(tt.state); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
+	}
+}
+
+// TestDescribeEvent: what an app wrote is read as it was written, and moves no
+// cursor.
+func TestDescribeEvent(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	got := DescribeEvent(app.Event{At: at, Seen: "SIGHUP", Done: "which failed: SyntaxError\n  def f(:\n\x1b[2J", Cost: "1 lost"})
+	want := "2026-01-02 03:04:05  SIGHUP: which failed: SyntaxError\n      def f(:\n    \"\\x1b[2J (1 lost)\""
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestStateLogTellsNothingTwice(t *testing.T) {
+	var out strings.Builder
+	l := StateLog{Log: slog.New(slog.NewTextHandler(&out, nil))}
+	for _, st := range []app.State{{Name: app.Ready, PID: 1}, {Name: app.Ready, PID: 1, Restarts: 1}, {Name: app.Ready, PID: 2}, {Name: app.Stopping, PID: 2}} {
+		l.Tell(st)
+	}
+	if got, want := strings.Count(out.String(), "\n"), 3; got != want {
+		t.Errorf("%d lines, want %d:\n%s", got, want, &out)
 	}
 }
 

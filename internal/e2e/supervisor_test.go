@@ -239,6 +239,20 @@ func TestSupervisor(t *testing.T) {
 	}
 }
 
+// TestSupervisorOfTheSameState: a second one starts no app.
+func TestSupervisorOfTheSameState(t *testing.T) {
+	s := supervise(t, nil)
+	second := exec.Command(supervisorBinary(t), "app.py", "--python", "/usr/bin/python3", "--state", s.state)
+	second.Dir = filepath.Dir(filepath.Dir(s.state))
+	out, err := second.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "another process already runs with state directory "+s.state) {
+		t.Errorf("got %v: %s", err, out)
+	}
+	if strings.Contains(string(out), "state=starting") || strings.Contains(string(out), "app[") {
+		t.Errorf("it has started the app:\n%s", out)
+	}
+}
+
 // busy gives a request that was just sent the time to be read.
 func busy(url string) bool {
 	_, _, err := visitOnce(url + "/") // threaded: answered while the other sleeps

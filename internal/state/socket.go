@@ -26,7 +26,7 @@ const (
 func Socket(dir string) string { return filepath.Join(dir, socketName) }
 
 // ErrRunning is the error of [Listen] where another process answers already.
-var ErrRunning = errors.New("a flask2ban already runs with state directory")
+var ErrRunning = errors.New("another process already runs with state directory")
 
 // Dial connects to the daemon whose state directory is dir.
 func Dial(ctx context.Context, dir string) (net.Conn, error) {

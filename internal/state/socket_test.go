@@ -74,7 +74,7 @@ func TestListenRefusesALiveSocket(t *testing.T) {
 	dir := t.TempDir()
 	answer(t, listen(t, dir), "first")
 	_, err := state.Listen(t.Context(), dir)
-	want := "a flask2ban already runs with state directory " + dir + ": stop it first, or give this one its own with --state DIR"
+	want := "another process already runs with state directory " + dir + ": stop it first, or give this one its own with --state DIR"
 	if message(err) != want || !errors.Is(err, state.ErrRunning) {
 		t.Errorf("got %q, want %q", message(err), want)
 	}

@@ -60,6 +60,16 @@ def _evaluate(module, expression):
     return value(*arguments, **keywords) if call else value
 
 
+def address():
+    """Where flask run would listen, if the app has a port of its own."""
+    from flask2ban_hook import settings
+
+    if not settings.own_port:
+        return "127.0.0.1", 0
+    host = os.environ.get("FLASK_RUN_HOST") or "127.0.0.1"
+    return host, int(os.environ.get("FLASK_RUN_PORT") or 5000)
+
+
 def main():
     import flask2ban_hook
 
@@ -70,7 +80,7 @@ def main():
     flask2ban_hook.serve_entry(application)
     from werkzeug.serving import run_simple
 
-    run_simple("127.0.0.1", 0, application, threaded=True, use_reloader=False)
+    run_simple(*address(), application, threaded=True, use_reloader=False)
 
 
 if __name__ == "__main__":
