@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -68,6 +69,9 @@ func (r *row) write(out *strings.Builder, last string) {
 // machine says what this was measured on.
 func machine(ctx context.Context) string {
 	kernel, _ := exec.CommandContext(ctx, "uname", "-sr").Output()
+	load, _ := os.ReadFile("/proc/loadavg")
+	one, _, _ := strings.Cut(string(load), " ")
 	python, _ := exec.CommandContext(ctx, "/usr/bin/python3", "-V").Output()
-	return fmt.Sprintf("%d cores (%s, %s)", runtime.NumCPU(), strings.TrimSpace(string(kernel)), strings.TrimSpace(string(python)))
+	return fmt.Sprintf("%d cores (%s, %s; load average at the end %s)",
+		runtime.NumCPU(), strings.TrimSpace(string(kernel)), strings.TrimSpace(string(python)), one)
 }

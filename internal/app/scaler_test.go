@@ -142,3 +142,22 @@ func TestScalerKnowsTheServer(t *testing.T) {
 		}
 	}
 }
+
+// Requests count for the instance that had them, not for its successor in the
+// same place: else that would be replaced as well, and so on.
+func TestMaxRequestsCountAnew(t *testing.T) {
+	dir := write(t, map[string]string{"app.py": helloMain})
+	r := start(t, Config{App: "app.py", Dir: dir, NoOverlap: true, MaxRequests: 20})
+	first := r.State().PID
+	for range 20 {
+		r.get("/2020")
+	}
+	eventually(t, "another instance serves", func() bool {
+		s := r.State()
+		return s.Name == Ready && s.PID != first
+	})
+	r.get("/2020")
+	if n := r.traffic.served(r.history.only()); n != 1 {
+		t.Errorf("the new instance has had %d requests, want 1", n)
+	}
+}
