@@ -55,7 +55,7 @@ func (a *App) isFinal(end ending) error {
 	case end.err != nil || end.ready || end.bound || end.exit.status.Signaled():
 		return nil
 	case code == wrongName && target.launch == asObject:
-		return &ExitError{Code: 2, Reason: strings.Join(end.lastSaid, "\n")}
+		return &ExitError{Code: 2, Reason: strings.TrimPrefix(strings.Join(end.lastSaid, "\n"), "flask2ban: ")}
 	case code == 0 && end.exit.left > 0:
 		return &ExitError{Code: 1, Reason: "the app went into the background, where it can't be kept alive: leave its --daemon option out"}
 	case code == 0 && target.launch != asScript:
