@@ -63,6 +63,7 @@ type Page struct {
 	config    Config
 	templates map[string]*template.Template
 	sessions  sessions
+	failures  failures
 	origin    *http.CrossOriginProtection
 	live      live
 	mux       *http.ServeMux

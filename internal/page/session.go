@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -191,6 +192,11 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	secret := r.PostFormValue("secret")
 	if !p.sessions.useCode(secret) && !p.config.IsToken(secret) {
+		if p.failures.count(p.sessions.now(), r) {
+			w.Header().Set("Retry-After", strconv.Itoa(int(failuresEvery/time.Second)))
+			p.refuse(w, r, http.StatusTooManyRequests, "Too many codes that are not valid. Wait a little, and ask for another with flask2ban page.")
+			return
+		}
 		p.config.Log.Info("sign-in refused", "who", r.RemoteAddr)
 		m := p.model(r, "signin")
 		m.Notice = notice{Text: "That code is not valid: each can be used once, within ten minutes. Ask for another with flask2ban page.", Failed: true}

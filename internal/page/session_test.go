@@ -68,6 +68,28 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// TestFailedSignInsAreBounded: who tries codes is told to wait; a good code is
+// taken all the same, for others may share the address.
+func TestFailedSignInsAreBounded(t *testing.T) {
+	s := newSite(t)
+	try := func(secret string) answer { return s.browser().do("POST", "/signin", url.Values{"secret": {secret}}) }
+	for range 5 {
+		if got := try("guess"); got.status != 403 {
+			t.Fatalf("got %d, want 403", got.status)
+		}
+	}
+	if got := try("guess"); got.status != 429 || got.header.Get("Retry-After") != "10" {
+		t.Errorf("the sixth: %d, Retry-After %q, want 429, 10", got.status, got.header.Get("Retry-After"))
+	}
+	if got := try(s.page.NewCode()); got.status != 303 {
+		t.Errorf("a good code: %d, want 303", got.status)
+	}
+	s.later(10 * time.Second)
+	if got := try("guess"); got.status != 403 {
+		t.Errorf("later: %d, want 403", got.status)
+	}
+}
+
 // TestSecretsAreBounded: of many codes and sessions the latest are kept.
 func TestSecretsAreBounded(t *testing.T) {
 	s := newSite(t)
