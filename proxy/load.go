@@ -48,8 +48,15 @@ type usual struct {
 	mean time.Duration
 }
 
-// The weight of one request in a mean, once there were as many.
-const meanOf = 16
+const (
+	// meanOf is the weight of one request in a mean, once there were as many.
+	meanOf = 16
+	// outlier is from how many times the mean on a request counts as less, once
+	// there were soundOf: it stood behind another that kept the app. Requests that
+	// do take as long bring the mean there all the same, a fifth more with each.
+	outlier = 4
+	soundOf = 4
+)
 
 // maxUsual bounds the routes that are told apart.
 const maxUsual = 10_000
@@ -71,6 +78,9 @@ func (q *queue) usualOf(route string) *usual {
 
 // note learns from a request that the app is done with.
 func (q *queue) note(u *usual, took time.Duration) {
+	if u.n >= soundOf && u.mean > 0 {
+		took = min(took, outlier*u.mean)
+	}
 	q.completed++
 	u.n++
 	u.mean += (took - u.mean) / time.Duration(min(u.n, meanOf))

@@ -38,7 +38,7 @@ type queue struct {
 	highAt    time.Time     // when one of the best class came last
 	lastDone  time.Time
 	completed uint64 // requests
-	strain    int    // seconds of overload
+	strain    int    // seconds of overload, without a break
 	strainAt  time.Time
 }
 
@@ -398,7 +398,10 @@ func (q *queue) tick(now time.Time) {
 	q.estimate()
 	q.dispatch(now)
 	if now.Sub(q.strainAt) >= time.Second {
-		if q.overloaded(now) && q.lastDone.After(q.strainAt) {
+		switch {
+		case !q.overloaded(now):
+			q.strain = 0
+		case q.lastDone.After(q.strainAt):
 			q.strain++
 		}
 		q.strainAt = now
@@ -452,9 +455,10 @@ func (q *queue) age(now time.Time) {
 }
 
 // waits is how long a request may wait now. The longer there is overload, the
-// less. An app that answers nobody is away: that is none.
+// less, from its second second on: an app that was away for a while has much to
+// do in its first. One that answers nobody is away: that is none.
 func (q *queue) waits() time.Duration {
-	return max(q.patience/leastPatience, time.Duration(float64(q.patience)/math.Sqrt(float64(1+q.strain))))
+	return max(q.patience/leastPatience, time.Duration(float64(q.patience)/math.Sqrt(float64(max(1, q.strain)))))
 }
 
 // tickEvery is how often time is looked at while requests wait.

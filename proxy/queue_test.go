@@ -339,6 +339,34 @@ func TestOverloadEndsWhereRequestsGetShorter(t *testing.T) {
 	}
 }
 
+// An upload that keeps an app of one thread for twenty seconds, and a request
+// that stood behind it, are no overload: those that waited meanwhile are served
+// in their order, and none is refused.
+func TestBlockageIsNoOverload(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := busyQueue(1, now)
+	q.size = DefaultQueueSize
+	q.usualOf("/").n, q.usualOf("/").mean, q.mean = meanOf, 3*time.Millisecond, 3*time.Millisecond
+	busy[0].route = "/upload"
+	busy[0].usual = q.usualOf("/upload")
+	busy[0].phase.Store(phaseUpload)
+	var all []*slot
+	for range 200 { // ten each second
+		all = append(all, q.push(now, len(all), ban.Normal))
+		now = now.Add(tickEvery)
+		q.tick(now)
+	}
+	q.done(now, busy[0])
+	for i, s := range all {
+		if s.state != slotRunning {
+			t.Fatalf("request %d is %d when it is its turn", i, s.state)
+		}
+		now = now.Add(3 * time.Millisecond)
+		q.done(now, s)
+		q.tick(now)
+	}
+}
+
 // 64 clients that ask again as soon as they are answered keep eight slots busy
 // and the line full for ever, and each is served within what the other
 // requests take.
