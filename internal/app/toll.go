@@ -20,6 +20,7 @@ type toll struct {
 	at                  time.Time // of the trouble's last change
 	charged             bool      // an event shows it
 	down                time.Time // since when there is no instance; zero: there is
+	ended               bool      // what comes is another trouble's
 	waited, again, lost int
 	longest             time.Duration // of the waits
 	away                time.Duration // without an instance, in the end
@@ -86,14 +87,14 @@ func (t *toll) over(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.down.IsZero() {
-		t.away, t.at, t.down = now.Sub(t.down), now, time.Time{}
+		t.away, t.down, t.ended = now.Sub(t.down), time.Time{}, true
 	}
 }
 
 func (t *toll) stale(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.down.IsZero() && now.Sub(t.at) > tollFor
+	return t.ended || t.down.IsZero() && now.Sub(t.at) > tollFor
 }
 
 // tollNow is what requests that fail or wait now are charged to.

@@ -77,14 +77,14 @@ func TestTollsAreToldApart(t *testing.T) {
 		first := p.trouble(true)
 		p.tollNow().count(0, 2, 0, 0)
 		time.Sleep(time.Minute) // it takes its time to start again
-		p.tollNow().count(3, 0, 0, time.Minute)
+		p.tollNow().count(3, 0, 1, time.Minute)
 		p.relieve(time.Now())
-		p.tollNow().count(0, 0, 1, 0) // heard of a little later
+		p.tollNow().count(0, 0, 2, 0) // before the next is known
 		second := p.trouble(false)
 		p.tollNow().count(5, 0, 0, 0)
 		for want, got := range map[string]string{
 			"requests: 3 waited, 2 sent again, 1 lost; longest wait 1m0s; away for 1m0s": first.String(),
-			"requests: 5 waited": second.String(),
+			"requests: 5 waited, 2 lost": second.String(),
 		} {
 			if got != want {
 				t.Errorf("got %s, want %s", got, want)

@@ -71,11 +71,12 @@ func heir() *os.Process {
 	for _, path := range stats {
 		dir := filepath.Dir(path)
 		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || parentOf(path) != os.Getpid() {
+		state, parent := stateOf(path)
+		if err != nil || parent != os.Getpid() {
 			continue
 		}
-		environ, err := os.ReadFile(dir + "/environ") // as it was started
-		if err != nil || !bytes.Contains(environ, []byte(variable+"=")) {
+		environ, _ := os.ReadFile(dir + "/environ") // as it was started; nothing of one that has just ended
+		if state != "Z" && !bytes.Contains(environ, []byte(variable+"=")) {
 			continue
 		}
 		if process, err := os.FindProcess(pid); err == nil {
@@ -85,16 +86,16 @@ func heir() *os.Process {
 	return nil
 }
 
-// parentOf reads the parent of a line of /proc/PID/stat (proc(5)).
-func parentOf(path string) int {
+// stateOf reads state and parent of a line of /proc/PID/stat (proc(5)).
+func stateOf(path string) (state string, parent int) {
 	stat, err := os.ReadFile(path)
 	if err != nil {
-		return 0
+		return "", 0
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 2 {
-		return 0
+		return "", 0
 	}
-	pid, _ := strconv.Atoi(fields[1])
-	return pid
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
 }
