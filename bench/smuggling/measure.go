@@ -126,7 +126,6 @@ func (b *bed) start() (err error) {
 	if err = b.await(addrs[:]...); err != nil {
 		return err
 	}
-	time.Sleep(3 * time.Second) // a sidecar asks a few paths when it starts
 	for front := range b.fronts {
 		b.seen(front)
 	}

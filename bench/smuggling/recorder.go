@@ -60,7 +60,9 @@ func (r *recorder) serve(conn net.Conn) {
 		head, err := readHead(in)
 		if head != "" {
 			line, ok := r.request(head, in)
-			r.add(line)
+			if !strings.Contains(head, sidecarAsks) {
+				r.add(line)
+			}
 			if !ok {
 				return
 			}
@@ -71,6 +73,9 @@ func (r *recorder) serve(conn net.Conn) {
 		}
 	}
 }
+
+// sidecarAsks is in what a sidecar asks by itself.
+const sidecarAsks = "\r\nUser-Agent: flask2ban ("
 
 func readHead(in *bufio.Reader) (string, error) {
 	var head strings.Builder
