@@ -39,7 +39,9 @@ func (c *cli) probeCommand() *cobra.Command {
 		Use:   "probe URL",
 		Short: "Ask a URL again and again, and print its availability and latency",
 		Long: `An answer with a status below 500 counts as available; errors, time-outs and
-5xx as not. The exit code is 1 where one request failed. Stop with Ctrl-C.`,
+5xx as not. The exit code is 1 where one request failed. Stop with Ctrl-C.
+
+A certificate must be good: SSL_CERT_FILE names a file of authorities of your own.`,
 		Example: cmdline.Example(
 			"flask2ban probe http://127.0.0.1:8080/",
 			"flask2ban probe https://example.org/health --every 100ms --count 0"),

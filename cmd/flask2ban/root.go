@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"regexp"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -89,7 +86,7 @@ func (c *cli) serveCommand() *cobra.Command {
 
 // serveRoot is the command line without a command: an APP, or a mistake.
 func (c *cli) serveRoot(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 && cmd.ArgsLenAtDash() != 0 && commandLike(args[0]) && len(cmd.SuggestionsFor(args[0])) > 0 {
+	if cmdline.Mistyped(cmd, args) {
 		return cmdline.UnknownCommand(cmd, args[0])
 	}
 	return c.serveArgs(cmd, args)
@@ -108,17 +105,4 @@ func (c *cli) serveArgs(cmd *cobra.Command, args []string) error {
 	}
 	// The app may be named by the configuration.
 	return c.serve(cmd.Context(), "", command, cmd.Flags())
-}
-
-// commandLike says whether a word is likelier a mistyped command than an app.
-func commandLike(word string) bool {
-	if !regexp.MustCompile(`^[a-z]+$`).MatchString(word) {
-		return false
-	}
-	for _, name := range []string{word, word + ".py"} {
-		if _, err := os.Stat(name); err == nil {
-			return false
-		}
-	}
-	return true
 }

@@ -34,6 +34,9 @@ An APP that is called like a command is written as a path: ./status`,
 	}
 	root.Flags().AddFlagSet(settings)
 	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmdline.Mistyped(cmd, args) {
+			return cmdline.UnknownCommand(cmd, args[0])
+		}
 		name, command, err := cmdline.AppAndCommand(cmd, args)
 		if err != nil {
 			return err

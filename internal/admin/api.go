@@ -73,7 +73,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusNotImplemented, "this daemon has no configuration file to read again: start it with --config FILE")
 	}
 	err := s.cfg.Reload(r.Context())
-	s.audit(r, "reload", "error", err)
+	s.audit(r, "reload", err)
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "%v", err)
 	}
@@ -87,7 +87,7 @@ func (s *Server) restart(w http.ResponseWriter, r *http.Request) error {
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as long as the app takes to start
 	err := s.cfg.Restart(r.Context())
-	s.audit(r, "restart", "error", err)
+	s.audit(r, "restart", err)
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "the app was not replaced: %v", err)
 	}
@@ -154,9 +154,12 @@ func decode(r *http.Request, v any) error {
 		`body: %v; send {"client": "192.0.2.1", "duration": "1h", "reason": "..."}`, strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// audit writes one line for an action of an operator, done or not.
-func (s *Server) audit(r *http.Request, action string, args ...any) {
+// audit writes one line for an action of an operator, done or not: err says why.
+func (s *Server) audit(r *http.Request, action string, err error, args ...any) {
 	args = append([]any{"action", action, "who", callerOf(r).String()}, args...)
+	if err != nil {
+		args = append(args, "error", err)
+	}
 	s.cfg.Log.Info("operator action", args...)
 	s.cfg.Audit.Info("operator action", args...)
 }

@@ -85,7 +85,7 @@ func (s *Server) order(r *http.Request, o Order) (ban.Ban, error) {
 		return ban.Ban{}, err
 	}
 	err = s.cfg.Engine.Add(now, b)
-	s.audit(r, "ban", "client", b.Client, "until", b.Until, "reason", b.Reason, "error", err)
+	s.audit(r, "ban", err, "client", b.Client, "until", b.Until, "reason", b.Reason)
 	if err != nil {
 		return ban.Ban{}, refuse(http.StatusConflict, "%v", err)
 	}
@@ -185,7 +185,7 @@ func (s *Server) unban(w http.ResponseWriter, r *http.Request) error {
 // nothing to end.
 func (s *Server) lift(r *http.Request, client netip.Prefix, inside bool) (Removal, error) {
 	out := s.remove(s.cfg.Now(), client, inside)
-	s.audit(r, "unban", "client", client, "was_banned", out.Removed != nil, "inside_ended", out.InsideEnded, "inside", out.InsideCount)
+	s.audit(r, "unban", nil, "client", client, "was_banned", out.Removed != nil, "inside_ended", out.InsideEnded, "inside", out.InsideCount)
 	if out.Removed == nil && !out.Forgiven && !out.InsideEnded {
 		return out, nothingRemoved(client, out)
 	}

@@ -67,7 +67,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Info.Page == "" {
 		return refuse(http.StatusNotFound, "this daemon has no status page: start it with --admin 127.0.0.1:9180")
 	}
-	s.audit(r, "make a sign-in link")
+	s.audit(r, "make a sign-in link", nil)
 	send(w, http.StatusCreated, SignIn{URL: s.cfg.Info.Page + "signin#" + s.page.NewCode()})
 	return nil
 }
@@ -113,7 +113,7 @@ func (s *Server) setMode(r *http.Request, rule, mode string) error {
 		return refuse(http.StatusNotImplemented, "this daemon's rules can't be switched while it runs")
 	}
 	err := s.cfg.Tuner.SetMode(rule, mode)
-	s.audit(r, "mode", "rule", rule, "mode", mode, "error", err)
+	s.audit(r, "mode", err, "rule", rule, "mode", mode)
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "%v", err)
 	}
@@ -133,7 +133,7 @@ func (s *Server) exempt(r *http.Request, text string, off bool) (netip.Prefix, e
 			client, minIPv4Bits, minIPv6Bits)
 	}
 	err = s.cfg.Tuner.Ignore(client, off)
-	s.audit(r, "ignore", "client", client, "off", off, "error", err)
+	s.audit(r, "ignore", err, "client", client, "off", off)
 	if err != nil {
 		return client, refuse(http.StatusUnprocessableEntity, "%v", err)
 	}

@@ -72,7 +72,7 @@ func NewSupervised(c Supervised) *Server {
 
 func (s *Server) audited(action string, serve func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		s.audit(r, action)
+		s.audit(r, action, nil)
 		return serve(w, r)
 	}
 }

@@ -270,3 +270,32 @@ func TestVersion(t *testing.T) {
 		t.Errorf("printed %q, %v", out.String(), err)
 	}
 }
+
+// TestMistyped: a word that is nearly a command, and no file, is no app.
+func TestMistyped(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("stats.py", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got bool
+	root := &cobra.Command{Use: "supervisor", SuggestionsMinimumDistance: 2, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { got = Mistyped(cmd, args); return nil }}
+	root.AddCommand(&cobra.Command{Use: "status", Run: func(*cobra.Command, []string) {}})
+	for _, tt := range []struct {
+		args []string
+		want bool
+	}{
+		{[]string{"statsu"}, true},
+		{[]string{"statsu", "x"}, true},
+		{[]string{"stats"}, false}, // stats.py is there
+		{[]string{"shop"}, false},
+		{[]string{"stat.py"}, false},
+		{[]string{"--", "statsu"}, false},
+		{nil, false},
+	} {
+		root.SetArgs(tt.args)
+		if err := root.Execute(); err != nil || got != tt.want {
+			t.Errorf("%v: got %v, %v", tt.args, got, err)
+		}
+	}
+}

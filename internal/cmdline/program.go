@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -124,6 +126,23 @@ func UnknownCommand(cmd *cobra.Command, name string) error {
 		hint = "; did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return Usagef("unknown command %q for %s%s (%s --help lists all)", name, cmd.CommandPath(), hint, cmd.CommandPath())
+}
+
+// plainWord is what our commands are called like.
+var plainWord = regexp.MustCompile(`^[a-z]+$`)
+
+// Mistyped says whether the first of args is likelier one of cmd's commands
+// with a mistake in it than an app: there is no such file.
+func Mistyped(cmd *cobra.Command, args []string) bool {
+	if len(args) == 0 || cmd.ArgsLenAtDash() == 0 || !plainWord.MatchString(args[0]) || len(cmd.SuggestionsFor(args[0])) == 0 {
+		return false
+	}
+	for _, name := range []string{args[0], args[0] + ".py"} {
+		if _, err := os.Stat(name); err == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Example indents the lines of a command's examples as cobra expects.

@@ -69,7 +69,7 @@ func supervisorBinary(t testing.TB) string {
 
 // visitOnce asks over a new connection.
 func visitOnce(url string) (int, string, error) {
-	client := http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get(url)
 	if err != nil {
 		return 0, "", err
