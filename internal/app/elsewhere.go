@@ -175,7 +175,7 @@ func (p *place) refused() {
 // awaitOpen is the place for the next request, once it takes connections.
 func (a *App) awaitOpen(ctx context.Context) (*place, error) {
 	for {
-		if err := a.Wait(ctx); err != nil {
+		if err := a.history.wait(ctx); err != nil {
 			return nil, err
 		}
 		p := a.pick()
