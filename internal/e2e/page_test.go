@@ -256,7 +256,7 @@ func TestStatusPageByKeyboard(t *testing.T) {
 	c.sees(`location.pathname === "/clients/127.0.0.77" && ` + live)
 	// A key that comes while the page is being exchanged is lost: a person
 	// presses it again.
-	paused := `document.getElementById("pause").dataset.state === "paused"`
+	paused := `document.getElementById("pause")?.dataset.state === "paused"`
 	d.await("p pauses", func() bool {
 		if !ask[bool](c, paused) {
 			press("p")
