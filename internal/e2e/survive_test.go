@@ -88,8 +88,9 @@ func TestAppKilledUnderLoad(t *testing.T) {
 		})
 	}
 	t.Logf("%d requests over 3 kills, %d lost", sent.Load(), lost.Load())
-	if out, err := d.cli("status"); err != nil || strings.Count(out, "(requests: ") < 3 {
-		t.Errorf("status does not say what each kill cost: %v\n%s", err, out)
+	// Which of two kills in a row a request met is not always known.
+	if out, err := d.cli("status"); err != nil || strings.Count(out, "; away for") < 3 || !strings.Contains(out, " sent again") {
+		t.Errorf("status does not say what the kills cost: %v\n%s", err, out)
 	}
 	if n := d.metric("flask2ban_app_restarts_total"); n < 3 {
 		t.Errorf("restarts counted: %v, want 3", n)
