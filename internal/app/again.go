@@ -77,11 +77,20 @@ func (a *App) Again(ctx context.Context, f *Flight, safe, unsent bool) error {
 // has either ended, and all that it said has been heard, or is the place's
 // instance now, which is told not to begin it.
 func (a *App) unread(ctx context.Context, f *Flight) bool {
-	i := f.place.settled(ctx)
-	if i != nil && (!i.vouches() || !i.board.revoke(f.ID) || !i.words.drained() || !i.vouches()) {
-		return false
+	for i := f.place.settled(ctx); i != nil && !i.refuses(f.ID); i = f.place.settled(ctx) {
+		if f.place.current.Load() == i || ctx.Err() != nil {
+			return false
+		}
+		// It ended while it was asked, and its board with it: what it left
+		// unsaid stands in blindTo.
 	}
-	return f.place.blindTo.Load() < f.sentAt().UnixNano() && !a.traffic.hasBegun(f)
+	return f.place.blindTo.Load() < a.traffic.triedAt(f).UnixNano() && !a.traffic.hasBegun(f)
+}
+
+// refuses has the instance not begin a request, and says that whatever it has
+// begun is known.
+func (i *instance) refuses(id string) bool {
+	return i.vouches() && i.board.revoke(id) && i.words.drained() && i.vouches()
 }
 
 // settled waits until it is clear which instance the place has, and who has
@@ -101,12 +110,6 @@ func (p *place) settled(ctx context.Context) *instance {
 		}
 	}
 	return nil
-}
-
-func (f *Flight) sentAt() time.Time {
-	f.traffic.mu.Lock()
-	defer f.traffic.mu.Unlock()
-	return f.sent
 }
 
 // nextID names another try of the same request: "id.2".

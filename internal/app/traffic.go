@@ -28,6 +28,7 @@ type Flight struct {
 
 	// Guarded by traffic.mu.
 	sent, begun, answered time.Time
+	tried                 time.Time // when this try was sent; sent moves with the client's pauses
 	client                time.Time // since when it waits for its client
 	pid                   int
 	by                    *instance // who has begun to read it
@@ -57,7 +58,7 @@ func newTraffic() *traffic {
 func (t *traffic) enter(f *Flight, p *place, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.traffic, f.place, f.sent = t, p, now
+	f.traffic, f.place, f.sent, f.tried = t, p, now, now
 	f.to.Store(p)
 	f.prev = t.last
 	if t.last != nil {
@@ -124,7 +125,7 @@ func (t *traffic) again(f *Flight, id string, p *place, now time.Time) {
 	f.place.flights--
 	f.ID, f.place = id, p
 	f.to.Store(p)
-	f.sent, f.begun, f.pid, f.conn, f.client = now, time.Time{}, 0, nil, time.Time{}
+	f.sent, f.tried, f.begun, f.pid, f.conn, f.client = now, now, time.Time{}, 0, nil, time.Time{}
 	f.heard.Store(false)
 	t.byID[id] = f
 	f.toll.count(0, 1, 0, 0)
@@ -145,6 +146,12 @@ func (t *traffic) hasBegun(f *Flight) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !f.begun.IsZero()
+}
+
+func (t *traffic) triedAt(f *Flight) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.tried
 }
 
 // at counts the flights at a place.
@@ -333,7 +340,7 @@ func (f *Flight) Provable() bool {
 		return true // it has not entered: nothing is known
 	}
 	i := f.place.current.Load()
-	return i == nil || i.vouches()
+	return i == nil || i.vouches() || f.place.current.Load() != i // it has ended meanwhile
 }
 
 // GivenUp says that the app took too long and was not waited for.
