@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCompletion presses Tab in a real bash, as docs/completion.md sets it up.
@@ -47,9 +48,16 @@ func TestCompletion(t *testing.T) {
 		{"flasksupervisor rest", 1, "> flasksupervisor restart"},
 		{"flasksupervisor --log-format j", 1, "> flasksupervisor --log-format json"},
 	}
-	for _, tt := range tests {
+	// fresh waits for an empty screen: bash does not read what is typed before
+	// its prompt as it does later.
+	fresh := func() {
 		enter("clear")
-		x.shows(">")
+		within(t, 30*time.Second, "the screen is empty", func() bool {
+			return strings.TrimSpace(x.do("capture-pane", "-p")) == ">"
+		})
+	}
+	for _, tt := range tests {
+		fresh()
 		x.keys("-l", tt.typed)
 		x.shows(tt.typed[max(0, len(tt.typed)-20):])
 		for range tt.tabs {
@@ -61,8 +69,9 @@ func TestCompletion(t *testing.T) {
 		x.keys("C-u")
 	}
 	// Where a number or a duration stands, no file's name is offered.
-	enter("clear")
+	fresh()
 	x.keys("-l", "flask2ban --bantime sh")
+	x.shows("--bantime sh")
 	x.keys("Tab")
 	x.keys("-l", "|end")
 	if screen := x.shows("|end"); !strings.Contains(screen, "--bantime sh|end") {
