@@ -232,6 +232,13 @@ var (
 
 // measure asks unloaded, then under load.
 func (r *outcome) measure(ctx context.Context, addr string, length time.Duration) error {
+	// What the last round left in the app's queue comes first.
+	if err := testbed.Poll(ctx, time.Minute, func() (bool, error) {
+		status, _ := askOnce(ctx, prioritySrc, addr)
+		return status == http.StatusOK, nil
+	}); err != nil {
+		return fmt.Errorf("unloaded: %w", err)
+	}
 	for range unloadedAsks {
 		status, took := askOnce(ctx, prioritySrc, addr)
 		if status != http.StatusOK {
