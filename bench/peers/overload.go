@@ -233,11 +233,12 @@ var (
 // measure asks unloaded, then under load.
 func (r *outcome) measure(ctx context.Context, addr string, length time.Duration) error {
 	// What the last round left in the app's queue comes first.
+	status := 0
 	if err := testbed.Poll(ctx, time.Minute, func() (bool, error) {
-		status, _ := askOnce(ctx, prioritySrc, addr)
+		status, _ = askOnce(ctx, prioritySrc, addr)
 		return status == http.StatusOK, nil
 	}); err != nil {
-		return fmt.Errorf("unloaded: %w", err)
+		return fmt.Errorf("unloaded: status %d: %w", status, err)
 	}
 	for range unloadedAsks {
 		status, took := askOnce(ctx, prioritySrc, addr)

@@ -152,7 +152,9 @@ func TestMeasureNeedsAnAppThatAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r outcome
-	if err := r.measure(t.Context(), addr, time.Second); err == nil || !strings.Contains(err.Error(), "unloaded: status 0") {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := r.measure(ctx, addr, time.Second); err == nil || !strings.Contains(err.Error(), "unloaded: status 0") {
 		t.Errorf("got %v", err)
 	}
 }
