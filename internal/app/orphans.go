@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/flask2ban/flask2ban/internal/children"
 )
 
 // sweepTimeout bounds how long we wait for killed orphans to be gone: a
@@ -21,7 +23,7 @@ func adopt() error {
 
 // reapOrphans takes the zombies away that we have adopted, or got as PID 1 of
 // a container, until ctx ends. Children that someone started with os/exec are
-// in our session and are left to them.
+// left to them.
 func reapOrphans(ctx context.Context) {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)
@@ -40,19 +42,17 @@ func reapOrphans(ctx context.Context) {
 	}
 }
 
-// adopted are our children that we did not start: each app leads a session of
-// its own, and so do those of its processes that left it.
-func adopted() []process {
-	session, err := unix.Getsid(0)
-	if err != nil {
-		return nil
-	}
-	var found []process
-	for _, p := range processes() {
-		if p.parent == os.Getpid() && p.session != session {
-			found = append(found, p)
+// adopted are our children that we did not start. What we start stays in our
+// process group or is known to package children; each app leads a group of its
+// own, and so does what left it.
+func adopted() (found []process) {
+	children.Look(func(ours func(int) bool) {
+		for _, p := range processes() {
+			if p.parent == os.Getpid() && p.group != unix.Getpgrp() && !ours(p.pid) {
+				found = append(found, p)
+			}
 		}
-	}
+	})
 	return found
 }
 

@@ -10,8 +10,8 @@ import (
 
 // process is one line of the process table.
 type process struct {
-	pid, parent, session int
-	state                byte
+	pid, parent, group int // group is its process group's id
+	state              byte
 }
 
 // processes reads the process table from /proc.
@@ -56,15 +56,15 @@ func parseStat(pid int, stat []byte) (process, bool) {
 		return process{}, false
 	}
 	fields := bytes.Fields(stat[end+1:])
-	if len(fields) < 4 {
+	if len(fields) < 3 {
 		return process{}, false
 	}
 	parent, err1 := strconv.Atoi(string(fields[1]))
-	session, err2 := strconv.Atoi(string(fields[3]))
+	group, err2 := strconv.Atoi(string(fields[2]))
 	if err1 != nil || err2 != nil {
 		return process{}, false
 	}
-	return process{pid: pid, parent: parent, session: session, state: fields[0][0]}, true
+	return process{pid: pid, parent: parent, group: group, state: fields[0][0]}, true
 }
 
 // descendants are the processes below root, zombies left out.

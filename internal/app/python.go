@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/children"
 )
 
 // Search says where [FindPython] looks.
@@ -180,7 +182,7 @@ func (s Search) probe(ctx context.Context, path string) (Python, error) {
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	if err := children.Run(cmd); err != nil {
 		return Python{}, said(err, stderr.String())
 	}
 	return parseProbe(path, stdout.String())

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/flask2ban/flask2ban/internal/children"
 )
 
 // hookPipeSize lets the app announce some ten thousand requests while we do
@@ -88,7 +90,7 @@ func (s *spawner) spawn(order guardOrder, at *socket) (*child, error) {
 	}
 	if err := c.begin(order); err != nil {
 		c.control.Close()
-		c.guard.Wait()
+		children.Wait(c.guard)
 		closeFiles(p.ours)
 		if c.port != nil {
 			c.port.Close()
@@ -118,10 +120,9 @@ func (s *spawner) startGuard(order guardOrder, at *socket, p pipes) (c *child, e
 	cmd.Stdin = p.theirs["control"]
 	cmd.Stderr = p.theirs["stderr"] // a guard that panics says so there
 	cmd.ExtraFiles = []*os.File{listening, p.theirs["pipe"], told, p.theirs["stdout"], p.theirs["stderr"], p.theirs["status"]}
-	// In our session, so that it isn't taken for an orphan, but in a group
-	// of its own, so that a terminal's ^C ends us first.
+	// In a group of its own, so that a terminal's ^C ends us first.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	if err := children.Start(cmd); err != nil {
 		told.Close()
 		return nil, fmt.Errorf("start the guard %s: %w", s.self, err)
 	}
@@ -219,7 +220,7 @@ func (c *child) waitExit() exit {
 
 // waitGone returns when nothing of the app is left.
 func (c *child) waitGone(e exit) {
-	c.guard.Wait()
+	children.Wait(c.guard)
 	if e.guardDied {
 		killOrphans()
 	}

@@ -72,8 +72,8 @@ func TestParseStat(t *testing.T) {
 		want process
 		ok   bool
 	}{
-		{"7 (python3) S 1 7 6 0 -1", process{pid: 7, parent: 1, session: 6, state: 'S'}, true},
-		{"7 (a ) Z 9 (b) R 3 2 5 0", process{pid: 7, parent: 3, session: 5, state: 'R'}, true},
+		{"7 (python3) S 1 7 6 0 -1", process{pid: 7, parent: 1, group: 7, state: 'S'}, true},
+		{"7 (a ) Z 9 (b) R 3 2 5 0", process{pid: 7, parent: 3, group: 2, state: 'R'}, true},
 		{"7 python3 S 1", process{}, false},
 		{"7 (x) S", process{}, false},
 		{"7 (x) S a b c", process{}, false},

@@ -30,6 +30,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/flask2ban/flask2ban/internal/children"
 )
 
 // variable names the channel's descriptor and then the sockets after it.
@@ -153,13 +155,13 @@ func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
 		return nil, err
 	}
 	s.cmd = command(exe, theirs, sockets)
-	if err := s.cmd.Start(); err != nil {
+	if err := children.Start(s.cmd); err != nil {
 		c.conn.Close()
 		return nil, fmt.Errorf("start %s: %w", exe, err)
 	}
 	theirs.Close() // or we would not see the successor's end
 	go func() {
-		s.cmd.Wait()
+		children.Wait(s.cmd)
 		close(s.ended)
 	}()
 	return s, s.await(ctx, func(m message) bool { return m.Ready })
