@@ -30,7 +30,7 @@ var scenarios = []scenario{
 		about: "The same with `Connection: close` from the client; connections to the upstream are kept.",
 		drive: wrk("http", "/", "Connection: close")},
 	{name: "forward-flask", title: "Forward to Flask", front: toFlask,
-		about: "`GET /user/alice` of the Flask app under gunicorn (gthread, 2 × 4 threads). CPU of the proxy alone. flask2ban has started gunicorn itself, with its hook in it.",
+		about: "`GET /user/alice` of the Flask app under gunicorn (gthread, 2 × 4 threads). CPU of the proxy alone. flask2ban has started gunicorn itself, with its hook in it. All of it runs in one session, for Linux may share the processor by session (sched(7), autogroup).",
 		drive: wrk("http", "/user/alice")},
 	{name: "refuse", title: "Refused in HTTP, kept connections", front: toStatic,
 		about: "A denied client asks again and again: nginx `deny`, HAProxy `http-request deny`, Caddy `respond 403`, flask2ban `bans add` (client named by a trusted proxy).",
