@@ -13,10 +13,15 @@ import (
 type told struct {
 	mu    sync.RWMutex
 	until map[netip.Addr]time.Time
+	swept time.Time // when those whose time is up were looked for
 }
 
 // maxTold bounds the peers remembered; beyond it they are refused in HTTP.
 const maxTold = 100_000
+
+// toldSweep is how often a full memory is looked through: a network of many
+// addresses can fill it, and would else have all of it read for each request.
+const toldSweep = time.Minute
 
 func (t *told) add(peer netip.Addr, now, until time.Time) {
 	t.mu.Lock()
@@ -24,7 +29,8 @@ func (t *told) add(peer netip.Addr, now, until time.Time) {
 	if t.until == nil {
 		t.until = map[netip.Addr]time.Time{}
 	}
-	if len(t.until) >= maxTold {
+	if len(t.until) >= maxTold && now.Sub(t.swept) >= toldSweep {
+		t.swept = now
 		for a, end := range t.until {
 			if !now.Before(end) {
 				delete(t.until, a)

@@ -121,6 +121,7 @@ func (h *Handler) observe(x *exchange) {
 	if out.Banned != nil {
 		h.banned(x, out.Banned)
 	}
+	x.leave() // what is known decides of the next, however long this answer goes on
 }
 
 // kind is what the exchange is evidence of.

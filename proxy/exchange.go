@@ -126,11 +126,12 @@ func (x *exchange) closeAfterChunks() {
 	}
 }
 
-// closeUnread ends the connection after an answer that came while a client
-// that said it would wait (Expect: 100-continue) still has its body to send:
-// else net/http reads that before it sends the answer.
+// closeUnread ends the connection after an answer of the app's that came before
+// the body's end, or any that comes while a client that said it would wait
+// (Expect: 100-continue) still has its body to send: net/http would read that
+// before it sends the answer, and what comes instead of a body is no request.
 func (x *exchange) closeUnread() {
-	if len(x.request.Header["Expect"]) > 0 && x.request.ProtoMajor == 1 && x.paced.unread() {
+	if (x.asked || len(x.request.Header["Expect"]) > 0) && x.request.ProtoMajor == 1 && x.paced.unread() {
 		x.writer.Header()["Connection"] = []string{"close"}
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"sync"
 	"testing"
@@ -59,7 +60,7 @@ func TestLaneQuitMeetsItsTurn(t *testing.T) {
 	for range laneWidth {
 		l.enter(t.Context(), client)
 	}
-	next := l.queue(client)
+	next, _ := l.queue(client)
 	l.leave(client) // its turn has come
 	<-next
 	l.quit(client, next) // but it is gone
@@ -81,5 +82,62 @@ func TestLaneQuitMeetsItsTurn(t *testing.T) {
 	all.Wait()
 	if len(l.open) != 0 {
 		t.Errorf("places are lost: %v", l.open)
+	}
+}
+
+// TestLaneIsBounded: HTTP/2 lets a client begin any number of requests.
+func TestLaneIsBounded(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/unknown" {
+			<-hold
+		}
+		flask(w, r)
+	}, nil)
+	const more = 20
+	codes := make(chan int, laneWidth+laneQueue+more)
+	for range cap(codes) {
+		go func() { codes <- g.do("192.0.2.1", "GET", "/unknown").Code }()
+	}
+	for range more {
+		if got := <-codes; got != http.StatusServiceUnavailable {
+			t.Errorf("beyond the bound: %d, want 503", got)
+		}
+	}
+	if got := g.do("192.0.2.2", "GET", "/user/x").Code; got != 200 {
+		t.Errorf("another client: %d, want 200", got)
+	}
+	close(hold)
+	for range laneWidth + laneQueue {
+		if got := <-codes; got != 404 {
+			t.Errorf("within the bound: %d, want 404", got)
+		}
+	}
+	if left := len(g.handler.lanes.open); left != 0 {
+		t.Errorf("%d lanes are still open", left)
+	}
+}
+
+// TestStreamsHoldNoLane: an app's streams that the table lacks, begun all at once,
+// keep no others waiting.
+func TestStreamsHoldNoLane(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Routing", "found")
+		http.NewResponseController(w).Flush()
+		<-hold
+	}, nil)
+	defer close(hold)
+	for range 2 * laneWidth {
+		res, err := http.Get(g.front.URL + "/stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if !g.handler.manner.CompareAndSwap(welcoming, unseen) { // as if all came before the first answer
+			t.Error("the answer was not judged")
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -241,6 +242,9 @@ func (c *leanConn) answer(r *http.Request) (*http.Response, error) {
 			}
 			return nil, err
 		}
+		if res.StatusCode < 100 { // net/http's server panics at it
+			return nil, fmt.Errorf("the app answered with status %q", res.Status)
+		}
 		if res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
 			c.limit.N = 1<<63 - 1
 			return res, nil
@@ -260,9 +264,10 @@ func trace1xx(ctx context.Context, res *http.Response) error {
 	return trace.Got1xxResponse(res.StatusCode, textproto.MIMEHeader(res.Header))
 }
 
-// stale turns the first error on a used connection into errStale.
+// stale turns the first error on a used connection into errStale, but for a
+// deadline's: that was ours, and the app is at the request.
 func (c *leanConn) stale(err error) error {
-	if c.used {
+	if c.used && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return errStale
 	}
 	return err

@@ -11,12 +11,16 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/flask2ban/flask2ban/ban"
 )
 
 // upstreamAnswers is a real server with answers of every shape.
@@ -368,5 +372,66 @@ func TestLeanSweeps(t *testing.T) {
 			t.Fatal("an idle connection is kept for ever")
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestLeanGivenUpIsNotStale: what is given up on a kept connection is not sent
+// again over another, where nobody would give it up any more.
+func TestLeanGivenUpIsNotStale(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	reached, hold := make(chan struct{}, 1), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if asked.Add(1) == 2 {
+			reached <- struct{}{}
+			<-hold
+		}
+	}))
+	defer s.Close()
+	defer close(hold)
+	l := &lean{}
+	ask(t, l, "GET", s.URL)
+	kept := l.idle[0]
+	go func() {
+		<-reached
+		kept.SetDeadline(past) // as app.Flight does
+	}()
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+	if _, err := l.RoundTrip(r); !errors.Is(err, os.ErrDeadlineExceeded) || asked.Load() != 2 {
+		t.Errorf("%v after %d requests, want a deadline's error after 2", err, asked.Load())
+	}
+}
+
+// TestOddStatusIsNoAnswer: an app's status below 100 is its fault, not ours.
+func TestOddStatusIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				fmt.Fprintf(c, "HTTP/1.1 %s Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", r.URL.Query().Get("status"))
+			}
+			c.Close()
+		}
+	}()
+	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Upstream = &url.URL{Scheme: "http", Host: l.Addr().String()} })
+	for status, want := range map[string]int{"000": 502, "099": 502, "299": 299, "999": 999} {
+		res, err := http.Get(g.front.URL + "/?status=" + status)
+		if err != nil {
+			t.Errorf("%s: %v", status, err)
+			continue
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", status, res.StatusCode, want)
+		}
 	}
 }

@@ -18,6 +18,7 @@ type pacedBody struct {
 	left    time.Duration // patience
 	timer   bool          // a deadline ends the body also between two reads: HTTP/2
 
+	reads  sync.Mutex // held within a Read
 	mu     sync.Mutex
 	ended  bool  // the connection may be the next request's
 	whole  bool  // it was read to its end
@@ -26,8 +27,12 @@ type pacedBody struct {
 
 // Read implements io.Reader.
 func (b *pacedBody) Read(p []byte) (int, error) {
+	b.reads.Lock()
+	defer b.reads.Unlock()
 	began := time.Now()
-	b.deadline(began.Add(b.left))
+	if !b.deadline(began.Add(b.left)) {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.ReadCloser.Read(p)
 	if err != nil || b.timer {
 		b.deadline(time.Time{}) // net/http goes on to wait for the client to leave
@@ -66,16 +71,34 @@ func (b *pacedBody) unread() bool {
 	return !b.whole
 }
 
-func (b *pacedBody) deadline(t time.Time) {
+// deadline bounds the reading; false once it is not ours any more.
+func (b *pacedBody) deadline(t time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.ended && b.rate > 0 {
 		b.control.SetReadDeadline(t) // where it can't, IdleTimeout bounds the connection
 	}
+	return !b.ended
 }
 
-// end leaves the connection alone from now on.
+// duplex lets the answer begin before the body's end. Else net/http's server
+// first reads what is left of it, up to 256 KiB, and takes that away from an app
+// that answers while it reads.
+func (b *pacedBody) duplex() {
+	if b != nil {
+		b.control.EnableFullDuplex() // where it can't, there is no connection
+	}
+}
+
+// end leaves the connection alone from now on. Who still reads the body is
+// stopped; net/http, which reads a part of the rest, gets as long as anybody.
 func (b *pacedBody) end() {
+	if b.unread() && !b.timer && b.control.SetReadDeadline(past) == nil {
+		b.reads.Lock()
+		defer b.reads.Unlock()
+		b.control.SetReadDeadline(time.Time{})
+		b.deadline(time.Now().Add(patience))
+	}
 	b.mu.Lock()
 	b.ended = true
 	b.mu.Unlock()

@@ -193,7 +193,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.identity = h.Clients.Resolve(r)
 	x.look(h, r)
 	if !x.enter() {
-		return // the client left while it waited behind its own unknown paths
+		return // it left behind its own unknown paths, or they are too many
 	}
 	x.decision = h.Engine.Admit(x.start, ban.Request{
 		Client: x.identity.Client,
@@ -304,6 +304,7 @@ func (h *Handler) forward(x *exchange) {
 	h.enter(x)
 	defer h.parted(x)
 	x.asked = true
+	x.paced.duplex()
 	sent := h.Now()
 	defer x.unfollow()
 	x.sent = *x.request.WithContext(x)

@@ -562,11 +562,16 @@ func TestToldIsBounded(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	addr := netip.MustParseAddr("2001:db8::")
 	for range maxTold + 10 {
-		peers.add(addr, now, now.Add(time.Minute))
+		peers.add(addr, now, now.Add(time.Second))
 		addr = addr.Next()
 	}
 	if n := len(peers.until); n != maxTold {
 		t.Errorf("%d peers, want at most %d", n, maxTold)
+	}
+	// All are looked through now and then only: a network can fill it at will.
+	peers.add(addr, now.Add(toldSweep-1), now.Add(2*time.Hour))
+	if peers.has(addr, now) {
+		t.Error("room was made again at once")
 	}
 	peers.add(addr, now.Add(time.Hour), now.Add(2*time.Hour))
 	if n := len(peers.until); n != 1 {

@@ -133,3 +133,73 @@ func TestUploadOverTheBound(t *testing.T) {
 		t.Errorf("%d, want 413", w.Code)
 	}
 }
+
+// slowly is a body of so many bytes that come bit by bit.
+type slowly struct{ left int }
+
+func (s *slowly) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(2 * time.Millisecond)
+	n := min(len(p), s.left, 5000)
+	s.left -= n
+	return n, nil
+}
+
+// TestAppAnswersWhileItReads: an app that answers before it has read the body
+// gets all of it (net/http's server would take up to 256 KiB away), and the
+// connection goes on only where no byte of it can become a request.
+func TestAppAnswersWhileItReads(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		if err := errors.Join(c.EnableFullDuplex(), c.Flush()); err != nil {
+			t.Error(err)
+		}
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%d %v", n, err)
+	}, func(c *Config, _ *ban.Config) { c.MinRate = 1000 })
+	for _, size := range []int{50_000, 200_000, 1 << 20} {
+		for _, length := range []int64{int64(size), -1} {
+			r, _ := http.NewRequestWithContext(t.Context(), "POST", g.front.URL+"/post", &slowly{size})
+			r.ContentLength = length
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatalf("%d bytes, length %d: %v", size, length, err)
+			}
+			got, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if want := fmt.Sprintf("%d <nil>", size); string(got) != want || err != nil || !res.Close {
+				t.Errorf("length %d: got %q %v, closed %t; want %q, closed", length, got, err, res.Close, want)
+			}
+		}
+	}
+}
+
+// TestEarlyAnswerComesEarly: who sends slowly hears at once what the app says
+// without reading on, and may not keep the connection.
+func TestEarlyAnswerComesEarly(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		w.WriteHeader(http.StatusForbidden)
+		http.NewResponseController(w).Flush()
+	}, func(c *Config, _ *ban.Config) { c.MinRate = 1000 })
+	for _, begin := range []string{
+		"Content-Length: 100000\r\n\r\n" + strings.Repeat("0123456789", 1000),
+		"Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n",
+	} {
+		c, err := net.Dial("tcp", g.front.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience / 2)) // the rest is awaited for patience
+		fmt.Fprintf(c, "POST /post HTTP/1.1\r\nHost: x\r\n%s", begin)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || res.StatusCode != http.StatusForbidden || !res.Close {
+			t.Errorf("%.20q: %+v %v, want 403 and Connection: close", begin, res, err)
+		}
+	}
+}
