@@ -57,9 +57,7 @@ func (s *site) flask2ban(ctx context.Context, o options) (string, error) {
 	binary := filepath.Join(s.dir, "flask2ban")
 	commit := strings.TrimSpace(output(ctx, "git", "-C", o.dir, "describe", "--tags", "--always", "--dirty"))
 	args := []string{"build", "-trimpath", "-pgo=cmd/flask2ban/cpu.pgo"} // as make build does
-	if o.profile != "" {
-		args = append(args, "-tags", "cpuprofile")
-	}
+	args = append(args, s.profiles.tags()...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "-ldflags", "-s -w -X main.release="+commit, "-o", binary, "./cmd/flask2ban")...)
 	cmd.Dir = filepath.Dir(o.dir)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

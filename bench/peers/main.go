@@ -120,14 +120,10 @@ func compare(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer site.close()
-	if o.profile != "" {
-		dir, err := os.MkdirTemp("", "flask2ban-profiles-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		site.profiles = profiles(dir)
+	if site.profiles, err = newProfiles(o.profile); err != nil {
+		return err
 	}
+	defer os.RemoveAll(site.profiles.dir)
 	peers, err := site.start(ctx, o, out)
 	if err != nil {
 		return err
@@ -138,12 +134,9 @@ func compare(ctx context.Context, o options, out io.Writer) error {
 	}
 	page := report{machine: describeMachine(ctx, peers), options: o, peers: names(peers), results: results}
 	page.print(out)
-	if o.profile != "" {
-		site.close() // the processes write their profiles as they end
-		return site.profiles.merge(ctx, o.profile)
-	}
-	if !o.whole() {
-		return nil
+	site.close() // the processes write their profiles as they end
+	if err := site.profiles.merge(ctx); err != nil || !o.whole() {
+		return err
 	}
 	return page.save(o.dir)
 }

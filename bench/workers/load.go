@@ -71,12 +71,23 @@ func ask(ctx context.Context, url, from string, began time.Time) (all []answer, 
 		case ctx.Err() != nil:
 		case err != nil || res.StatusCode != http.StatusOK:
 			failed++
-			time.Sleep(10 * time.Millisecond) // one that is refused must not spin
+			pause(ctx, failurePause)
 		default:
 			all = append(all, answer{time.Since(began), time.Since(start)})
 		}
 	}
 	return all, failed
+}
+
+// failurePause keeps a client that is refused from spinning.
+const failurePause = 10 * time.Millisecond
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // from sums up what came later than the given time. Failures count all the same.

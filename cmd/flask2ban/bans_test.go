@@ -192,24 +192,6 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
-	for give, want := range map[string]string{
-		"":            "",
-		"/a b":        "/a b",
-		"/größe":      "/größe",
-		"/\x1b[2J":    `"/\x1b[2J"`,
-		"a\nb":        `"a\nb"`,
-		"\xff":        `"\xff"`,
-		`say "x"`:     `"say \"x\""`,
-		"\u202etxt":   `"\u202etxt"`,
-		"/nbsp\u00a0": "/nbsp\u00a0",
-	} {
-		if got := cmdline.Printable(give); got != want {
-			t.Errorf("%q: got %s, want %s", give, got, want)
-		}
-	}
-}
-
 func TestColours(t *testing.T) {
 	c := &cli{getenv: func(string) string { return "" }}
 	if got := c.program().Painter(io.Discard)(cmdline.Red, "x"); got != "x" {

@@ -54,13 +54,14 @@ func (s *service) openCerts(context.Context) error {
 	return nil
 }
 
-// reloadAll reads configuration and certificate again.
-func (s *service) reloadAll(ctx context.Context) error {
-	err := s.reload(ctx)
+// reloadAll reads configuration and certificate again. It returns the settings
+// that wait for the next start.
+func (s *service) reloadAll(context.Context) (waiting []string, err error) {
+	waiting, err = s.reload()
 	if s.certs != nil {
 		err = errors.Join(err, s.certs.reload())
 	}
-	return err
+	return waiting, err
 }
 
 // addresses to listen on, without and with TLS.

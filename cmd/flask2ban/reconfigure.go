@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -111,57 +111,53 @@ var reloadable = map[string]bool{
 
 // reload reads the configuration again. It is checked whole before any of it
 // is applied; a bad one leaves the old one in force. Bans, scores and
-// connections stay.
-func (s *service) reload(context.Context) error {
-	err := s.apply()
+// connections stay. It returns the settings that wait for the next start.
+func (s *service) reload() (waiting []string, err error) {
+	waiting, err = s.apply()
 	if err != nil {
 		s.notify.Tell(notify.Event{Kind: notify.ReloadFailed, At: time.Now(), Text: "reload of the configuration: " + err.Error()})
 	}
-	return err
+	return waiting, err
 }
 
-func (s *service) apply() error {
+func (s *service) apply() (waiting []string, err error) {
 	next, err := s.load()
 	if err != nil {
-		return fmt.Errorf("the old configuration stays in force: %w", err)
+		return nil, fmt.Errorf("the old configuration stays in force: %w", err)
 	}
+	waiting = differing(s.config, next, false)
 	// What makes one client is part of every key that the engine holds.
 	next.IPv4Prefix, next.IPv6Prefix = s.config.IPv4Prefix, s.config.IPv6Prefix
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.enact(next); err != nil {
-		return fmt.Errorf("the old configuration stays in force: %w", err)
+		return nil, fmt.Errorf("the old configuration stays in force: %w", err)
 	}
 	s.warnOfRoutes(next.Rules)
-	applied, waiting := changes(s.current, next)
+	s.log.Info("configuration reloaded", "changed", strings.Join(differing(s.current, next, true), " "))
 	s.current = next
-	s.log.Info("configuration reloaded", "changed", strings.Join(applied, " "))
 	if len(waiting) > 0 {
 		s.log.Warn("some changes take effect at the next start only", "settings", strings.Join(waiting, " "))
 	}
-	return nil
+	return waiting, nil
 }
 
-// changes are the keys of the settings that differ, by whether a reload
-// applies them.
-func changes(old, next *config.Config) (applied, waiting []string) {
+// differing are the keys of the settings that differ between two configurations:
+// of those that a reload applies, or of the others.
+func differing(a, b *config.Config, applied bool) (keys []string) {
 	for _, setting := range config.Settings() {
-		switch {
-		case reflect.DeepEqual(setting.Text(old), setting.Text(next)):
-		case reloadable[setting.Key]:
-			applied = append(applied, setting.Key)
-		default:
-			waiting = append(waiting, setting.Key)
+		if reloadable[setting.Key] == applied && !slices.Equal(setting.Text(a), setting.Text(b)) {
+			keys = append(keys, setting.Key)
 		}
 	}
-	return applied, waiting
+	return keys
 }
 
 // reloadOnHangup reloads at each SIGHUP, as daemons do.
 func (s *service) reloadOnHangup(ctx context.Context) error {
 	return cmdline.OnSignal(ctx, syscall.SIGHUP, func() {
 		err := s.manager.Reload(func() error {
-			err := s.reloadAll(ctx)
+			_, err := s.reloadAll(ctx)
 			if s.app != nil {
 				err = errors.Join(err, s.app.Roll(ctx, app.Reload, "SIGHUP"))
 			}

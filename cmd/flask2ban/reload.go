@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,8 @@ func (c *cli) reloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Make the daemon read its configuration again, or replace the app",
 		Long: `The new configuration is checked first: a bad one leaves the old one in force
-and is reported. Bans, scores and connections stay.
+and is reported. Bans, scores and connections stay. Settings that only a restart
+changes are named.
 
 With --app the app is replaced instead, as after a deployment: the new instance
 serves before the old one gets no more requests, and the old one ends when its
@@ -37,10 +39,15 @@ SIGHUP does both.`,
 			_, err = fmt.Fprintln(c.stdout, "the app was replaced")
 			return err
 		}
-		if err := client.Reload(cmd.Context()); err != nil {
+		reloaded, err := client.Reload(cmd.Context())
+		if err != nil {
 			return fmt.Errorf("reload: %w", err)
 		}
-		_, err = fmt.Fprintln(c.stdout, "reloaded")
+		said := "reloaded"
+		if len(reloaded.NeedRestart) > 0 {
+			said += ", but for what only a restart of flask2ban changes: " + strings.Join(reloaded.NeedRestart, ", ")
+		}
+		_, err = fmt.Fprintln(c.stdout, said)
 		return err
 	}
 	return cmd

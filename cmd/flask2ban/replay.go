@@ -88,7 +88,7 @@ func (v *replayView) arguments(cmd *cobra.Command, args []string) error {
 	logs := args
 	if !v.learn {
 		if len(args) < 2 {
-			return cmdline.Usagef("%s: want an APP and a LOG, or --learn and a LOG; write %s", cmd.CommandPath(), cmd.UseLine())
+			return cmdline.Usagef("%s: want an APP and a LOG, or --learn and a LOG; write %s", cmdline.Path(cmd), cmd.UseLine())
 		}
 		logs = args[1:]
 	}
@@ -100,7 +100,7 @@ func (v *replayView) arguments(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case len(logs) == 0:
-		return cmdline.Usagef("%s: LOG missing; write %s", cmd.CommandPath(), cmd.UseLine())
+		return cmdline.Usagef("%s: LOG missing; write %s", cmdline.Path(cmd), cmd.UseLine())
 	case stdins > 1:
 		return cmdline.Usagef("- stands twice: there is one standard input")
 	case v.follow && logs[len(logs)-1] == "-":

@@ -46,7 +46,7 @@ func exitWith(err error) {
 // daemonOnly is the part of a daemon that commands talk to: a real engine
 // behind a real API on the socket of a state directory, without an app. It
 // knows of one attacker, 192.0.2.66, and one suspect, 192.0.2.33. A second
-// argument is why it isn't ready.
+// argument is why it isn't ready; more are what a reload leaves to the next start.
 func daemonOnly(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -76,7 +76,7 @@ func daemonOnly(args []string) error {
 	}
 	if len(args) > 1 {
 		c.Ready = func() error { return errors.New(args[1]) }
-		c.Reload = func(context.Context) error { return nil }
+		c.Reload = func(context.Context) ([]string, error) { return args[2:], nil }
 	}
 	s, err := admin.New(c)
 	if err != nil {

@@ -83,8 +83,8 @@ func TestEventsWithStacks(t *testing.T) {
 	}
 }
 
-// TestChanges: what a reload applies is told from what waits for the next start.
-func TestChanges(t *testing.T) {
+// TestDiffering: what a reload applies is told from what waits for the next start.
+func TestDiffering(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "flask2ban.yaml")
 	load := func(text string) *config.Config {
 		t.Helper()
@@ -97,12 +97,15 @@ func TestChanges(t *testing.T) {
 		}
 		return c
 	}
-	applied, waiting := changes(load("maxretry: 5\nlisten: ':80'\n"), load("maxretry: 6\nlisten: ':81'\nmode: observe\n"))
-	if got, want := strings.Join(applied, " ")+"; "+strings.Join(waiting, " "), "mode maxretry; listen"; got != want {
+	old, next := load("maxretry: 5\nlisten: ':80'\n"), load("maxretry: 6\nlisten: ':81'\nmode: observe\n")
+	got := strings.Join(differing(old, next, true), " ") + "; " + strings.Join(differing(old, next, false), " ")
+	if want := "mode maxretry; listen"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if applied, waiting = changes(load("maxretry: 5\n"), load("")); len(applied)+len(waiting) != 0 {
-		t.Errorf("a default that is written down is a change: %v, %v", applied, waiting)
+	for _, applied := range []bool{true, false} {
+		if keys := differing(load("maxretry: 5\n"), load(""), applied); len(keys) != 0 {
+			t.Errorf("a default that is written down is a change: %v", keys)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ type watchedFiles struct {
 }
 
 func (s *service) configFile() *watchedFiles {
-	return &watchedFiles{"configuration file", []string{s.config.File}, s.reload, s.log}
+	return &watchedFiles{"configuration file", []string{s.config.File}, func(context.Context) error { _, err := s.reload(); return err }, s.log}
 }
 
 // watch reads the files again when their content is another one than before.

@@ -57,7 +57,7 @@ func (c *cli) statusCommand() *cobra.Command {
 	})
 }
 
-// shownEvents is how many events the status lists, the last ones.
+// shownEvents is how many events the status lists, the latest first.
 const shownEvents = 10
 
 func writeStatus(w io.Writer, st admin.SupervisedStatus, paint func(cmdline.Colour, string) string) error {
@@ -75,7 +75,7 @@ func writeStatus(w io.Writer, st admin.SupervisedStatus, paint func(cmdline.Colo
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	events := st.Events[max(0, len(st.Events)-shownEvents):]
+	events := st.Events[:min(shownEvents, len(st.Events))]
 	if len(events) > 0 {
 		fmt.Fprintln(w)
 	}

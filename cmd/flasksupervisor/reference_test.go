@@ -18,16 +18,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		Name: "flasksupervisor", Getenv: func(string) string { return "" },
 		Stdin: os.Stdin, Stdout: io.Discard, Stderr: io.Discard,
 	}}
-	root := c.rootCommand()
-	want, err := reference.Man(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reference.Hold("../../docs/man", want, *update); err != nil {
-		t.Error(err)
-	}
-	page := map[string][]byte{"flasksupervisor.md": reference.Commands(root)}
-	if err := reference.Hold("../../docs/reference", page, *update); err != nil {
+	if err := reference.HoldProgram("../../docs", "flasksupervisor.md", c.rootCommand(), nil, *update); err != nil {
 		t.Error(err)
 	}
 }

@@ -49,9 +49,10 @@ type Config struct {
 	Queue func() overview.Queue
 	// Ready says why the proxy would not forward at present; nil: always ready.
 	Ready func() error
-	// Reload reads the configuration again and applies it, or returns that the
-	// old one stays in force, and why; nil: there is nothing to reload.
-	Reload func(context.Context) error
+	// Reload reads the configuration again, applies it, and returns the settings
+	// whose values wait for the next start; or that the old one stays in force,
+	// and why. Nil: there is nothing to reload.
+	Reload func(context.Context) (waiting []string, err error)
 	// Restart replaces the app's instances, each when its successor serves,
 	// or returns why the old ones go on; nil where there is none of ours.
 	Restart func(context.Context) error

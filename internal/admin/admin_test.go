@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -277,12 +279,22 @@ func TestStatusOfASidecar(t *testing.T) {
 func TestReload(t *testing.T) {
 	var problem error
 	calls := 0
-	d := run(t, func(c *admin.Config) { c.Reload = func(context.Context) error { calls++; return problem } })
-	if err := d.client.Reload(t.Context()); err != nil || calls != 1 {
-		t.Errorf("reload: %v after %d calls", err, calls)
+	var waiting []string
+	d := run(t, func(c *admin.Config) {
+		c.Reload = func(context.Context) ([]string, error) { calls++; return waiting, problem }
+	})
+	if got, err := d.client.Reload(t.Context()); err != nil || calls != 1 || len(got.NeedRestart) != 0 {
+		t.Errorf("reload: %v, %v after %d calls", got, err, calls)
+	}
+	if got := request(t, "POST", d.local, "/api/v1/reload", "", bearer(d.token)); got.status != 200 || got.body != `{"need_restart":[]}`+"\n" {
+		t.Errorf("got %+v", got)
+	}
+	waiting = []string{"tls-cert", "tls-key"}
+	if got, err := d.client.Reload(t.Context()); err != nil || !slices.Equal(got.NeedRestart, waiting) {
+		t.Errorf("got %v, %v, want %v", got, err, waiting)
 	}
 	problem = errors.New("the old configuration stays in force: flask2ban.yaml:3:1: unknown key")
-	err := d.client.Reload(t.Context())
+	_, err := d.client.Reload(t.Context())
 	if want := "the old configuration stays in force: flask2ban.yaml:3:1: unknown key"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -293,9 +305,49 @@ func TestReload(t *testing.T) {
 
 func TestNothingToReload(t *testing.T) {
 	d := run(t)
-	err := d.client.Reload(t.Context())
+	_, err := d.client.Reload(t.Context())
 	if want := "this daemon has no configuration file to read again: start it with --config FILE"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestRestartTheApp: done, failed with the reason, and not ours to do.
+func TestRestartTheApp(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		restart func(context.Context) error
+		want    string
+	}{
+		{"done", func(context.Context) error { return nil }, ""},
+		{"it does not start", func(context.Context) error { return errors.New("it ended (exit status 1): no such table") },
+			"the app was not replaced: it ended (exit status 1): no such table"},
+		{"a sidecar's", nil, "the app is run by someone else: restart it there"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := run(t, func(c *admin.Config) { c.Restart = tt.restart })
+			got := ""
+			if err := d.client.Restart(t.Context()); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if logged := strings.Contains(d.logged(), "action=restart"); logged != (tt.restart != nil) {
+				t.Errorf("logged: %s", d.logged())
+			}
+		})
+	}
+}
+
+// TestRules: each as the engine has it, with what it has done.
+func TestRules(t *testing.T) {
+	d := run(t)
+	if _, err := d.client.Ban(t.Context(), admin.Order{Client: "192.0.2.1"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.client.Rules(t.Context())
+	if want := d.engine.Rules(); err != nil || len(got) == 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
 

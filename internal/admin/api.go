@@ -68,16 +68,23 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// Reloaded is the answer to POST /api/v1/reload.
+type Reloaded struct {
+	// NeedRestart are the settings whose values in the file are not those in
+	// force, as only a start applies them.
+	NeedRestart []string `json:"need_restart"`
+}
+
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Reload == nil {
 		return refuse(http.StatusNotImplemented, "this daemon has no configuration file to read again: start it with --config FILE")
 	}
-	err := s.cfg.Reload(r.Context())
+	waiting, err := s.cfg.Reload(r.Context())
 	s.audit(r, "reload", err)
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "%v", err)
 	}
-	w.WriteHeader(http.StatusNoContent)
+	send(w, http.StatusOK, Reloaded{NeedRestart: append([]string{}, waiting...)})
 	return nil
 }
 

@@ -111,8 +111,8 @@ func (c *Client) Why(ctx context.Context, client string) (e Explanation, err err
 }
 
 // Reload makes the daemon read its configuration again.
-func (c *Client) Reload(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, reloadPath, nil, nil)
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	return r, c.call(ctx, http.MethodPost, reloadPath, nil, &r)
 }
 
 // call sends in as JSON and reads the answer into out.

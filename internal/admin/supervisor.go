@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 type Supervised struct {
 	// Info is constant while the daemon runs.
 	Info Info
-	// State and Events tell how the app is and was.
+	// State tells how the app is, Events what happened to it, oldest first.
 	State  func() app.State
 	Events func() []app.Event
 	// Addr is where the app listens; empty before it does.
@@ -37,10 +38,12 @@ type Supervised struct {
 // SupervisedStatus is the answer to GET /api/v1/status of such a daemon.
 type SupervisedStatus struct {
 	Info
-	UptimeSeconds float64     `json:"uptime_seconds"`
-	Ready         bool        `json:"ready"`
-	Instance      app.State   `json:"instance"`
-	Events        []app.Event `json:"events"`
+	UptimeSeconds float64   `json:"uptime_seconds"`
+	Ready         bool      `json:"ready"`
+	Instance      app.State `json:"instance"`
+	// Events is what happened to the app, the latest first, as flask2ban's
+	// status has it.
+	Events []app.Event `json:"events"`
 }
 
 // NewSupervised makes the API of a daemon that judges nobody, for its Unix
@@ -80,8 +83,9 @@ func (s *Server) audited(action string, serve func(http.ResponseWriter, *http.Re
 func (c *Supervised) status(w http.ResponseWriter, _ *http.Request) error {
 	st := SupervisedStatus{
 		Info: c.Info, UptimeSeconds: time.Since(c.Info.Started).Round(time.Millisecond).Seconds(),
-		Instance: c.State(), Events: c.Events(),
+		Instance: c.State(), Events: slices.Clone(c.Events()),
 	}
+	slices.Reverse(st.Events)
 	st.Ready = st.Instance.Name == app.Ready
 	if addr := c.Addr(); addr != "" {
 		st.Listen = []string{addr}

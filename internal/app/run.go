@@ -148,7 +148,6 @@ func (nobody) State(State)          {}
 func (nobody) Event(Event)          {}
 
 func (a *App) chooseUser() error {
-	home := a.target.Load().home
 	id, err := chooseUser(a.config.User, a.config.Group, chooser{
 		euid: os.Geteuid(), sudoUID: os.Getenv("SUDO_UID"),
 		owner: func() (uint32, error) { return ownerOf(a.target.Load().owned()) },
@@ -157,7 +156,11 @@ func (a *App) chooseUser() error {
 		return err
 	}
 	if id.warning != "" {
-		a.log.Warn(id.warning, "app", home)
+		name := a.config.App
+		if name == "" {
+			name = a.config.Command[0]
+		}
+		a.log.Warn(id.warning, "app", name)
 	}
 	a.identity = id
 	return nil

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -113,4 +114,29 @@ app.run(port=18500)
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})
+}
+
+// TestRootsAppIsNamed: the warning of an app that runs as root names it as its operator did.
+func TestRootsAppIsNamed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root's apps run as root")
+	}
+	t.Setenv("SUDO_UID", "0")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "shop.py"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[string]Config{
+		"app=shop.py": {App: "shop.py"},
+		"app=sleep":   {Command: []string{"sleep", "1"}},
+	} {
+		var log strings.Builder
+		c.Dir, c.Log = dir, slog.New(slog.NewTextHandler(&log, nil))
+		if _, err := prepare(c); err != nil {
+			t.Fatal(err)
+		}
+		if got := log.String(); !strings.Contains(got, "name an unprivileged user with --user") || !strings.HasSuffix(got, want+"\n") {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 }

@@ -85,7 +85,12 @@ func (l *StateLog) Tell(st app.State) {
 		return
 	}
 	l.last = st
-	l.Log.Info("app", "state", st.Name, "pid", st.PID, "reason", st.Reason)
+	log := l.Log.With("state", st.Name, "pid", st.PID)
+	// Why an app is started again stands in the line of what ended it.
+	if st.Reason != "" && st.Name != app.Restarting && st.Name != app.CrashLoop {
+		log = log.With("reason", st.Reason)
+	}
+	log.Info("app")
 }
 
 // DescribeInstance says how the app runs, in a line.

@@ -102,12 +102,18 @@ func Arguments(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return Usagef("%s: %s missing; write %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
+			return Usagef("%s: %s missing; write %s", Path(cmd), names[len(args)], cmd.UseLine())
 		case len(args) > len(names):
-			return Usagef("%s: unexpected argument %q; write %s", cmd.CommandPath(), args[len(names)], cmd.UseLine())
+			return Usagef("%s: unexpected argument %q; write %s", Path(cmd), args[len(names)], cmd.UseLine())
 		}
 		return nil
 	}
+}
+
+// Path names a command in an error, before which the program's name stands
+// already: "bans add".
+func Path(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 // Group is the behaviour of a command that only holds others: help when

@@ -59,9 +59,23 @@ func TestSpan(t *testing.T) {
 }
 
 func TestPrintable(t *testing.T) {
-	for give, want := range map[string]string{"plain": "plain", "\x1b[2J": `"\x1b[2J"`, "größe": "größe"} {
+	for give, want := range map[string]string{
+		"":            "",
+		"/a b":        "/a b",
+		"/größe":      "/größe",
+		"/nbsp\u00a0": "/nbsp\u00a0",
+		`say "x"`:     `say "x"`,
+		`C:\x`:        `C:\x`,
+		"/\x1b[2J":    `"/\x1b[2J"`,
+		"a\nb":        `"a\nb"`,
+		"\xff":        `"\xff"`,
+		"\u202etxt":   `"\u202etxt"`,
+		"\u009bx":     `"\u009bx"`,
+		"\ufffd":      "\ufffd",
+		"\n\"":        `"\n\""`,
+	} {
 		if got := Printable(give); got != want {
-			t.Errorf("got %s, want %s", got, want)
+			t.Errorf("%q: got %s, want %s", give, got, want)
 		}
 	}
 }

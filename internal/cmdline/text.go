@@ -5,7 +5,9 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -63,13 +65,13 @@ func Span(d time.Duration) string {
 	return config.FormatDuration(max(d, 0))
 }
 
-// Printable escapes what would move the cursor of a terminal.
+// Printable is s as it is, or quoted as Go does where it has what would move the
+// cursor of a terminal, or is no UTF-8.
 func Printable(s string) string {
-	quoted := strconv.QuoteToGraphic(s)
-	if quoted == `"`+s+`"` {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsGraphic(r) }) {
 		return s
 	}
-	return quoted
+	return strconv.QuoteToGraphic(s)
 }
 
 // WriteJSON writes v for people and programs.

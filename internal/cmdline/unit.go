@@ -55,7 +55,7 @@ it is root's, as a user of the service's own (DynamicUser).`,
 			return Usage(err)
 		}
 		if appName == "" && len(command) == 0 {
-			return Usagef("%s: APP missing; write %s", cmd.CommandPath(), cmd.UseLine())
+			return Usagef("%s: APP missing; write %s", Path(cmd), cmd.UseLine())
 		}
 		cfg.App, cfg.Command = appName, command
 		u, err := p.unit(cmd.Context(), cfg, settings, *own, *name)

@@ -167,6 +167,16 @@ func TestBadElsewhere(t *testing.T) {
 		{"bad below a good one", []string{"--maxretry=5"}, map[string]string{"FLASK2BAN_MAXRETRY": "x"}, []string{`FLASK2BAN_MAXRETRY: want a number from 0.5 to 1000000, not "x"`}},
 		{"conflict", []string{"--upstream=http://a:1", "--start-timeout=5s"}, nil, []string{`--start-timeout: has no effect with upstream (--upstream): we don't start that app`}},
 		{"conflict of layers", []string{"--upstream=http://a:1"}, map[string]string{"FLASK2BAN_USER": "me"}, []string{`FLASK2BAN_USER: has no effect with upstream (--upstream): we don't start that app`}},
+		{"names of flags", []string{"--tls-cert=c", "--listen=:443"}, nil, []string{`--tls-cert: needs --tls-key, the file of its private key (the same file where that holds both)`}},
+		{"names of variables", nil, map[string]string{"FLASK2BAN_TLS_KEY": "k"}, []string{`FLASK2BAN_TLS_KEY: has no effect without FLASK2BAN_TLS_CERT, the file of its certificate`}},
+		{"names of both: the flag", []string{"--listen=:443"}, map[string]string{"FLASK2BAN_HSTS": "1d"}, []string{
+			`--listen: :443 needs a certificate: give --tls-cert and --tls-key, or --acme-domain to get one; or http://:443 to speak HTTP there`,
+			`FLASK2BAN_HSTS: has no effect without HTTPS: give FLASK2BAN_TLS_CERT or FLASK2BAN_ACME_DOMAIN`}},
+		{"no HTTPS address", []string{"--tls-cert=c", "--tls-key=k", "--listen=:80"}, nil, []string{`--tls-cert: has no effect: no address of --listen speaks HTTPS; add --listen :443`}},
+		{"out of an authority's reach", []string{"--acme-domain=shop.example"}, nil, []string{
+			`--acme-domain: needs --listen :443 (or :80 beside another): the authority asks there whether the name is ours; where these ports are mapped to others, write them as https://:8080`}},
+		{"the default is in the way", []string{"--listen=127.0.0.1:9180"}, nil, []string{`default: admin: is a public address too (--listen): metrics and API need their own`}},
+		{"longer than the default", []string{"--bantime=2w"}, nil, []string{`--bantime: is longer than --bantime-max (1w)`}},
 		{"unknown preset", []string{"--preset=x"}, nil, []string{`--preset: want gentle, standard, strict or api, not "x"`}},
 		{"proxy", []string{"--trusted-proxy=10.0.0.1/8"}, nil, []string{`--trusted-proxy: "10.0.0.1/8" has bits beyond its size (did you mean "10.0.0.0/8"?)`}},
 	}

@@ -51,7 +51,7 @@ func listenProblem(c *Config) string {
 		case seen[l.Addr]:
 			return "has " + l.Addr + " twice"
 		case !c.Secure() && l.TLS, !c.Secure() && scheme == "" && port(l.Addr) == "443":
-			return when(true, "%s needs a certificate: give tls-cert and tls-key, or acme-domain to get one; or http://%s to speak HTTP there", c.Listen[i], l.Addr)
+			return when(true, "%s needs a certificate: give {tls-cert} and {tls-key}, or {acme-domain} to get one; or http://%s to speak HTTP there", c.Listen[i], l.Addr)
 		}
 		seen[l.Addr] = true
 	}
@@ -65,7 +65,7 @@ func unheard(c *Config) string {
 			return ""
 		}
 	}
-	return "has no effect: no address of listen speaks HTTPS; add listen :443"
+	return "has no effect: no address of {listen} speaks HTTPS; add {listen} :443"
 }
 
 // unproven says why an authority could not reach us: it asks at port 443 or 80.
@@ -77,5 +77,5 @@ func unproven(c *Config) string {
 			return ""
 		}
 	}
-	return when(true, "needs listen :443 (or :80 beside another): the authority asks there whether the name is ours; where these ports are mapped to others, write them as https://%s", c.Listen[0])
+	return when(true, "needs {listen} :443 (or :80 beside another): the authority asks there whether the name is ours; where these ports are mapped to others, write them as https://%s", c.Listen[0])
 }

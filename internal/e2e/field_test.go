@@ -106,7 +106,7 @@ func TestField03BansHoldBehindACDN(t *testing.T) {
 		t.Errorf("%v connections of the proxy were closed", n)
 	}
 	out, err := d.cli("serve", "app.py", "--kernel", "--trusted-proxy", balancer)
-	if err == nil || !strings.Contains(out, "--kernel: has no effect behind trusted-proxy") {
+	if err == nil || !strings.Contains(out, "--kernel: has no effect behind --trusted-proxy") {
 		t.Errorf("--kernel behind a proxy: %v: %s", err, out)
 	}
 }

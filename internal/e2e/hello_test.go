@@ -139,12 +139,19 @@ func TestReload(t *testing.T) {
 	}
 	c.want(404, "/g")
 	write("maxretry: 5\n")
-	if out, err := d.cli("reload"); err != nil {
+	if out, err := d.cli("reload"); err != nil || out != "reloaded\n" {
 		t.Fatalf("reload: %v: %s", err, out)
 	}
 	// What was counted before still counts.
 	c.want(404, "/h")
 	c.want(403, "/")
+	// What waits for a restart is named as long as it does.
+	write("maxretry: 6\nmax-body: 1MB\nipv4-prefix: 24\n")
+	for range 2 {
+		if out, err := d.cli("reload"); err != nil || out != "reloaded, but for what only a restart of flask2ban changes: max-body, ipv4-prefix\n" {
+			t.Errorf("settings for the next start: %v: %s", err, out)
+		}
+	}
 	write("mode: observe\n")
 	d.cmd.Process.Signal(syscall.SIGHUP)
 	d.await("SIGHUP was heeded", func() bool { status, _ := c.get("/"); return status == 200 })

@@ -245,13 +245,13 @@ func TestBadCertificate(t *testing.T) {
 		name, want string
 		args       []string
 	}{
-		{"no key", "--tls-cert: needs tls-key", []string{"--tls-cert", cert}},
+		{"no key", "--tls-cert: needs --tls-key", []string{"--tls-cert", cert}},
 		{"no such file", "--tls-key: open /nowhere: no such file", []string{"--tls-cert", cert, "--tls-key", "/nowhere"}},
-		{"no HTTPS address", "--tls-cert: has no effect: no address of listen speaks HTTPS; add listen :443",
+		{"no HTTPS address", "--tls-cert: has no effect: no address of --listen speaks HTTPS; add --listen :443",
 			[]string{"--tls-cert", cert, "--tls-key", key, "--listen", ":80"}},
-		{"no certificate", "--listen: :443 needs a certificate: give tls-cert and tls-key, or acme-domain to get one; or http://:443 to speak HTTP there",
+		{"no certificate", "--listen: :443 needs a certificate: give --tls-cert and --tls-key, or --acme-domain to get one; or http://:443 to speak HTTP there",
 			[]string{"--listen", ":80", "--listen", ":443"}},
-		{"ACME elsewhere", "--acme-domain: needs listen :443", []string{"--acme-domain", "shop.example", "--listen", ":8080"}},
+		{"ACME elsewhere", "--acme-domain: needs --listen :443", []string{"--acme-domain", "shop.example", "--listen", ":8080"}},
 		{"ACME for an address", "want a domain name such as example.org", []string{"--acme-domain", "192.0.2.1"}},
 	}
 	for _, tt := range tests {

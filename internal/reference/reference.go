@@ -6,6 +6,7 @@ package reference
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -134,6 +135,20 @@ func Man(root *cobra.Command) (map[string][]byte, error) {
 }
 
 var date = time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
+
+// HoldProgram is [Hold] for the manual pages of a program, for the page of its
+// commands, which has that name, and for more pages of the reference.
+func HoldProgram(docs, page string, root *cobra.Command, more map[string][]byte, update bool) error {
+	manual, err := Man(root)
+	if err != nil {
+		return err
+	}
+	pages := map[string][]byte{page: Commands(root)}
+	maps.Copy(pages, more)
+	return errors.Join(
+		Hold(filepath.Join(docs, "man"), manual, update),
+		Hold(filepath.Join(docs, "reference"), pages, update))
+}
 
 // Hold compares files under dir with what they should be, and returns what to
 // do where they differ. With update it writes them.
