@@ -105,6 +105,7 @@ func (x *exchange) WriteHeader(status int) {
 			length := x.writer.Header()["Content-Length"]
 			x.flush = isLong(length)
 			x.follow(length)
+			x.leaveUntyped()
 		}
 		x.handler.observe(x)
 		if x.handler.HSTS > 0 {
@@ -114,6 +115,14 @@ func (x *exchange) WriteHeader(status int) {
 		x.closeUnread()
 	}
 	x.writer.WriteHeader(status)
+}
+
+// leaveUntyped keeps net/http from guessing the type of an answer to which the
+// app gave none.
+func (x *exchange) leaveUntyped() {
+	if header := x.writer.Header(); len(header["Content-Type"]) == 0 {
+		header["Content-Type"] = nil
+	}
 }
 
 // closeAfterChunks ends the connection after a request in chunks. It may have

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -56,6 +58,9 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	if h.App.TLS() {
 		out.URL.Scheme = "https"
 	}
+	if out.Host == "" { // else net/http names the app's own address, which is nobody's business
+		out.Host = localHost(p.In)
+	}
 	// ReverseProxy drops query parameters that Go can't parse, and Go
 	// escapes a path anew; the app's own parser decides.
 	out.URL.RawQuery = p.In.URL.RawQuery
@@ -81,6 +86,17 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	// them; RFC 9110 6.5.1 lets us discard them.
 	out.Trailer = nil
 	h.suspectProxy(x, p.In)
+}
+
+// localHost is the Host of a request that names none (HTTP/1.0, or an empty
+// one): the address that the client reached, as an app without us would take it.
+func localHost(r *http.Request) string {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if local == nil {
+		return ""
+	}
+	addr := local.AddrPort()
+	return netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port()).String()
 }
 
 // suspectProxy tells the operator of a proxy in front that was not declared:

@@ -113,6 +113,15 @@ func (s *webSocket) wantFrame(t testing.TB, head byte, payload string) {
 	}
 }
 
+// wantEnd waits for the server to close, and closes: it waits for that in turn.
+func (s *webSocket) wantEnd(t testing.TB) {
+	t.Helper()
+	if _, err := s.in.ReadByte(); err != io.EOF {
+		t.Errorf("after the close: %v", err)
+	}
+	s.conn.Close()
+}
+
 // echo has a message come back.
 func (s *webSocket) echo(t testing.TB, message string) {
 	t.Helper()

@@ -81,13 +81,12 @@ func TestWebSocketCloseCodes(t *testing.T) {
 		s.send(wsFinal|wsText, fmt.Appendf(nil, "close %d so it ends", code))
 		s.wantFrame(t, wsFinal|wsClose, string([]byte{byte(code >> 8), byte(code)})+"so it ends")
 		s.send(wsFinal|wsClose, []byte{byte(code >> 8), byte(code)})
-		if _, err := s.in.ReadByte(); err != io.EOF {
-			t.Errorf("%d: after the close: %v", code, err)
-		}
+		s.wantEnd(t)
 
 		c := d.socket("127.0.5.3", "/ws/closer")
 		c.send(wsFinal|wsClose, append([]byte{byte(code >> 8), byte(code)}, "mine"...))
 		c.wantFrame(t, wsFinal|wsClose, string([]byte{byte(code >> 8), byte(code)})+"mine")
+		c.wantEnd(t)
 		want := fmt.Sprint(code, " mine")
 		d.await("the server has the client's code "+want, func() bool {
 			a := d.socket("127.0.5.3", "/ws/a")
