@@ -35,6 +35,11 @@ func openSocket(from, addr, target string) (*webSocket, *http.Response, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return shakeHands(conn, addr, target)
+}
+
+// shakeHands makes a connection a WebSocket, or closes it.
+func shakeHands(conn net.Conn, addr, target string) (*webSocket, *http.Response, error) {
 	conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", target, addr)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // debianPython has the packages that the tests install.
@@ -35,7 +37,7 @@ func socketServer(t testing.TB, args ...string) (d *daemon, server *exec.Cmd) {
 		}
 	})
 	d = start(t, t.TempDir(), "", append([]string{testApp(t, "socketroutes.py"), "--upstream", "http://" + addr}, args...)...)
-	d.await("the server is up", func() bool { status, _ := d.from("127.0.5.1").get("/plain"); return status == 200 })
+	d.await("the server is up", func() bool { return testbed.Answers("http://" + addr + "/plain") })
 	return d, server
 }
 
