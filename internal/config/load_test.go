@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -322,5 +323,29 @@ func TestForeignFlag(t *testing.T) {
 	}
 	if c, err := Load(fs, noEnv, ""); err != nil || c.Listen[0] != ":8080" {
 		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+// TestHostsAreAsBrowsersSendThem: else a name is configured that nobody asks for.
+func TestHostsAreAsBrowsersSendThem(t *testing.T) {
+	for give, want := range map[string]string{
+		"example.org": "example.org", "Example.ORG": "Example.ORG", "shop_1": "shop_1", "example.org.": "example.org.",
+		"münchen.example": "xn--mnchen-3ya.example", "BÜCHER.example": "xn--bcher-kva.example", "xn--mnchen-3ya.example": "xn--mnchen-3ya.example",
+		"192.0.2.7": "192.0.2.7", "::1": "[::1]", "[::1]": "[::1]", "2001:DB8:0::1": "[2001:db8::1]",
+	} {
+		c, err := Load(flags(t, "--host="+give), noEnv, "")
+		if err != nil || len(c.Hosts) != 1 || c.Hosts[0] != want {
+			t.Errorf("%s: got %v, %v, want %s", give, c, err, want)
+		}
+	}
+	rule := "rules: [{name: a, action: ignore, match: {peers: [%s]}}]\n"
+	for give, want := range map[string]string{
+		"Crawl.Example.org": "crawl.example.org", ".example.org": ".example.org", "crawl.example.org.": "crawl.example.org",
+		".bücher.example": ".xn--bcher-kva.example",
+	} {
+		c, err := Load(nil, noEnv, yamlFile(t, fmt.Sprintf(rule, give)))
+		if err != nil || c.Rules[0].Match.Peers[0].Host != want {
+			t.Errorf("peer %s: got %+v, %v, want %s", give, c, err, want)
+		}
 	}
 }

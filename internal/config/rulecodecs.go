@@ -53,10 +53,16 @@ var peer = codec[Peer]{
 			p, err := parseCIDR(s)
 			return Peer{Prefix: p}, err
 		}
-		if name := strings.TrimPrefix(s, "."); !strings.Contains(name, ".") || checkHostName(name) != nil {
+		below := strings.HasPrefix(s, ".")
+		name, err := parseHostName(strings.TrimPrefix(s, "."))
+		name = strings.TrimSuffix(strings.ToLower(name), ".")
+		if err != nil || !strings.Contains(name, ".") {
 			return Peer{}, fmt.Errorf("want an address, a CIDR or a host name such as .example.org, not %q", s)
 		}
-		return Peer{Host: strings.ToLower(s)}, nil
+		if below {
+			name = "." + name
+		}
+		return Peer{Host: name}, nil
 	},
 	text: func(p Peer) string {
 		if p.Host != "" {

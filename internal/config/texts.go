@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"github.com/flask2ban/flask2ban/internal/clientip"
 	"github.com/flask2ban/flask2ban/internal/notify"
@@ -21,7 +24,7 @@ var (
 	httpsURL   = checked("url", checkHTTPSURL)
 	account    = checked("name", checkAccount)
 	headerName = checked("header", checkHeaderName)
-	hostName   = checked("name", checkHostName)
+	hostName   = codec[string]{name: "name", parse: parseHostName, text: itself}
 	version    = checked("version", checkVersion)
 	httpURL    = codec[string]{name: "url", parse: parseHTTPURL, text: masked}
 	store      = codec[string]{name: "bolt|memory|redis://...", parse: parseStore, text: masked}
@@ -83,20 +86,34 @@ func checkHeaderName(s string) error {
 	return nil
 }
 
-// checkHostName takes a Host header's name without its port.
-func checkHostName(s string) error {
+// parseHostName takes a Host header's name without its port, and returns it as
+// browsers send it: IDNA's ASCII, and brackets around an IPv6 address.
+func parseHostName(s string) (string, error) {
 	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil && a.Zone() == "" {
-		return nil
+		if a.Is6() {
+			return "[" + a.String() + "]", nil
+		}
+		return a.String(), nil
 	}
-	if s == "" || len(s) > 253 || strings.ContainsAny(s, "/:@ \t\n\x00*") || strings.HasPrefix(s, ".") {
-		return fmt.Errorf("want a host name without scheme, port and wildcard, not %q", s)
+	name, err := s, error(nil)
+	if strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		name, err = idna.Lookup.ToASCII(s) // else it is not asked: it refuses names with _
 	}
-	return nil
+	if err != nil || name == "" || len(name) > 253 || strings.ContainsFunc(name, notOfHost) || strings.HasPrefix(name, ".") || strings.Contains(name, "..") {
+		return "", fmt.Errorf("want a host name without scheme, port and wildcard, not %q", s)
+	}
+	return name, nil
+}
+
+func notOfHost(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
 }
 
 // checkDomain takes names that an authority can certify by asking us.
 func checkDomain(s string) error {
-	if _, err := netip.ParseAddr(s); err == nil || checkHostName(s) != nil || strings.ContainsAny(s, "[]") || !strings.Contains(strings.Trim(s, "."), ".") {
+	name, err := parseHostName(s)
+	_, address := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err != nil || address == nil || !strings.Contains(strings.Trim(name, "."), ".") {
 		return fmt.Errorf("want a domain name such as example.org, without wildcard, not %q", s)
 	}
 	return nil

@@ -37,6 +37,26 @@ var binary = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "flask2ban"), nil
 })
 
+// publicDir is a directory that the app's user can read, too, with these files in it.
+// Its name is short enough for a socket's.
+func publicDir(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "flask2ban-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if path, err := binary(); err == nil {

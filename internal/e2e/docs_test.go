@@ -128,7 +128,7 @@ func newTour(t *testing.T) *tour {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &tour{t: t, dir: publicDir(t), servers: map[string]func(){}}
+	w := &tour{t: t, dir: publicDir(t, nil), servers: map[string]func(){}}
 	var ports []string
 	for _, port := range []string{"8080", "9180", "8081", "9181", "8443", "8000", "5000", "6379"} {
 		_, free, _ := strings.Cut(freePort(t), ":")
@@ -151,19 +151,6 @@ func newTour(t *testing.T) *tour {
 		}
 	})
 	return w
-}
-
-// publicDir is a directory that the app's user can read, too.
-func publicDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "flask2ban-docs-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 func (w *tour) write(name, text string) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,20 +100,9 @@ func TestLaunchers(t *testing.T) {
 // launchApp starts an app; PORT in main and command is a free port.
 func launchApp(t *testing.T, main string, command []string) *daemon {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "launch-") // for whoever the app runs as
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
 	_, port, _ := net.SplitHostPort(freePort(t))
 	text := strings.ReplaceAll(launchedApp+main+"\n", "PORT)", port+")")
 	text = strings.ReplaceAll(text, "PORT,", port+",")
-	if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	args := []string{"app.py", "--python", "/usr/bin/python3", "--env", "PATH=/usr/bin:/bin"}
 	if len(command) > 0 {
 		args = append(args, "--")
@@ -126,7 +113,7 @@ func launchApp(t *testing.T, main string, command []string) *daemon {
 		}
 		args = append(args, word)
 	}
-	return start(t, dir, "", args...)
+	return start(t, publicDir(t, map[string]string{"app.py": text}), "", args...)
 }
 
 // askUntil asks for pages, none of which may get lost.

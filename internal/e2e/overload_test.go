@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,15 +50,7 @@ func askFrom(ctx context.Context, source, addr string) (status int, header http.
 // whose people leave after 2 s: who goes first is always served, the rest
 // gets most of what is left, and all of it can be seen.
 func TestOverloadOfGunicorn(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"busy.py": overloadApp, "flask2ban.yaml": overloadRules, "gunicorn.conf.py": "workers = 2 + 2\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := publicDir(t, map[string]string{"busy.py": overloadApp, "flask2ban.yaml": overloadRules, "gunicorn.conf.py": "workers = 2 + 2\n"})
 	d := start(t, dir, "", "busy.py", "--config", "flask2ban.yaml", "--", "gunicorn", "busy:app")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()

@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,14 +28,7 @@ def stuck():
 // Behind our own limit nothing stands in the app's accept queue: what waits
 // with us must count, or an app with one worker that hangs would hang for ever.
 func TestAHangIsSeenThoughOurQueueHoldsTheRequests(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "stuck.py"), []byte(stuckApp), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	d := start(t, dir, "", "stuck.py", "--hang-after", "3s", "--", "gunicorn", "-w", "1", "--timeout", "0", "stuck:app")
+	d := start(t, publicDir(t, map[string]string{"stuck.py": stuckApp}), "", "stuck.py", "--hang-after", "3s", "--", "gunicorn", "-w", "1", "--timeout", "0", "stuck:app")
 	_, worker := d.from("127.0.41.1").get("/pid")
 	waiters := func() (all *sync.WaitGroup) {
 		all = &sync.WaitGroup{}

@@ -14,13 +14,7 @@ type manager struct{ socket *net.UnixConn }
 
 func newManager(t *testing.T) (m manager, env []string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "notify-") // short enough for a socket's name
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	os.Chmod(dir, 0o755)
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(publicDir(t, nil), "s")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -64,13 +58,9 @@ func TestTheWatchdogIsFedInACrashLoop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir := t.TempDir()
-			os.Chmod(dir, 0o755)
 			broken := "import os\nfrom flask import Flask\napp = Flask(__name__)\nif not os.path.exists('mended'):\n    raise SystemExit('not yet')\n" +
 				"if __name__ == '__main__':\n    app.run(port=int(os.environ['APP_PORT']))\n"
-			if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(broken), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			dir := publicDir(t, map[string]string{"app.py": broken})
 			m, env := newManager(t)
 			_, port, _ := net.SplitHostPort(freePort(t))
 			args := []string{"app.py", "--python", debianPython, "--state", filepath.Join(dir, "state")}

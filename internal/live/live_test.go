@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -148,6 +149,33 @@ func TestRouteGrace(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(path); strings.Contains(string(b), "/gone") {
 		t.Errorf("the file still has /gone: %s", b)
+	}
+}
+
+// TestFullHistory takes no more routes, but knows of those that it has that they
+// are there still.
+func TestFullHistory(t *testing.T) {
+	t.Parallel()
+	h, err := OpenHistory(filepath.Join(t.TempDir(), "routes.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := make([]string, maxHistory)
+	for n := range rules {
+		rules[n] = fmt.Sprint("/", n)
+	}
+	then := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, day := range []int{0, 6} {
+		if err := h.Note(project(append([]string{"/late"}, rules...)[day/6:]...), then.AddDate(0, 0, day), Grace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(h.seen) != maxHistory {
+		t.Errorf("%d routes are kept, want %d", len(h.seen), maxHistory)
+	}
+	retired := h.Retired(project("/late"), then.AddDate(0, 0, 8), Grace)
+	if got, want := len(retired), maxHistory-1; got != want {
+		t.Errorf("%d routes have a grace two days after they were last there, want %d", got, want)
 	}
 }
 

@@ -101,10 +101,10 @@ func (h *History) note(project *routes.Project, now time.Time, grace time.Durati
 		}
 	}
 	for _, r := range project.Routes {
-		if len(h.seen) >= maxHistory {
-			break
+		key := routeKey(r)
+		if _, known := h.seen[key]; known || len(h.seen) < maxHistory {
+			h.seen[key] = pastRoute{Route: r, Last: now.UTC()}
 		}
-		h.seen[routeKey(r)] = pastRoute{Route: r, Last: now.UTC()}
 	}
 	past := make([]pastRoute, 0, len(h.seen))
 	for _, p := range h.seen {

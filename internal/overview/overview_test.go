@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,6 +168,57 @@ func TestOverview(t *testing.T) {
 	}
 	if all[1].ServerErrors != 1 || all[2].Methods != nil {
 		t.Errorf("routes: %+v", all)
+	}
+}
+
+// TestStatusSumsUpTheTable by where routes came from, and names the rule that makes
+// every path valid.
+func TestStatusSumsUpTheTable(t *testing.T) {
+	p := project()
+	p.Routes = append(p.Routes,
+		routes.Route{Rule: "/metrics", Methods: []string{"GET"}, Source: routes.Runtime},
+		routes.Route{Rule: "/seen", Methods: []string{"GET"}, Source: routes.Learned})
+	for _, tt := range []struct {
+		name       string
+		rule       string // one more
+		unresolved []routes.Unresolved
+		want       RouteCounts
+	}{
+		{"complete", "/last", nil, RouteCounts{Static: 5, Runtime: 2, Learned: 1, Complete: true}},
+		{"catch-all", "/<path:page>", nil, RouteCounts{Static: 5, Runtime: 2, Learned: 1, Complete: true, CatchAll: "/<path:page>"}},
+		{"unresolved", "/last", []routes.Unresolved{{File: "app.py", Line: 3, Reason: "?", Prefix: "/admin"}},
+			RouteCounts{Static: 5, Runtime: 2, Learned: 1, Unresolved: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			with := *p
+			with.Routes = append(slices.Clone(p.Routes), routes.Route{Rule: tt.rule, Methods: []string{"GET"}, Source: routes.Static})
+			with.Unresolved, with.Complete = tt.unresolved, len(tt.unresolved) == 0
+			table, err := routes.NewTable(routes.TableConfig{Project: &with})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := collector(t, Config{Table: func() *routes.Table { return table }, Queue: func() Queue { return Queue{Limit: 4, InFlight: 3} }})
+			st := c.Status()
+			if diff := cmp.Diff(tt.want, st.Routes); diff != "" {
+				t.Error(diff)
+			}
+			if !st.Ready || st.Instance != nil || st.Events != nil || st.Queue == nil || st.Queue.InFlight != 3 {
+				t.Errorf("of a sidecar: %+v", st)
+			}
+		})
+	}
+}
+
+// TestStatusHasTheLastEvents, the latest first, and no more than fit a screen.
+func TestStatusHasTheLastEvents(t *testing.T) {
+	var events []app.Event
+	for n := range 2 * statusEvents {
+		events = append(events, app.Event{Seen: fmt.Sprint(n)})
+	}
+	c := collector(t, Config{AppState: func() app.State { return app.State{Name: app.Ready} }, AppEvents: func() []app.Event { return events }})
+	got := c.Status().Events
+	if len(got) != statusEvents || got[0].Seen != "19" || got[statusEvents-1].Seen != "10" || events[0].Seen != "0" {
+		t.Errorf("got %+v of %+v", got, events)
 	}
 }
 

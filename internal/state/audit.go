@@ -1,7 +1,9 @@
 package state
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -48,24 +50,26 @@ func (a *Audit) open() error {
 }
 
 // Write appends one line. A file that has grown too large is put aside first;
-// the one that was put aside before is lost.
+// the one that was put aside before is lost. Where that fails the line is
+// written all the same, and the error says why.
 func (a *Audit) Write(line []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	var unrotated error
 	if a.size+int64(len(line)) > maxAudit && a.size > 0 {
 		if err := a.rotate(); err != nil {
-			return 0, fmt.Errorf("audit log: %w", err)
+			unrotated = fmt.Errorf("audit log: %w", err)
 		}
 	}
 	n, err := a.file.Write(line)
 	a.size += int64(n)
-	return n, err
+	return n, errors.Join(err, unrotated)
 }
 
 // rotate goes on with the old file where there can't be a new one.
 func (a *Audit) rotate() error {
 	old := a.file
-	if err := os.Rename(a.path, a.path+".1"); err != nil {
+	if err := os.Rename(a.path, a.path+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := a.open(); err != nil {

@@ -43,6 +43,46 @@ func TestAuditIsKeptAndBounded(t *testing.T) {
 	}
 }
 
+// TestAuditGoesOn: no line is lost because a full file can't be put aside, and it
+// is put aside as soon as it can.
+func TestAuditGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, AuditFile)
+	if err := os.MkdirAll(filepath.Join(path+".1", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a, err := OpenAudit(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.Write(bytes.Repeat([]byte("x"), maxAudit)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.Write([]byte("kept\n")); n != 5 || err == nil {
+		t.Errorf("wrote %d bytes, %v", n, err)
+	}
+	if got, _ := os.ReadFile(path); len(got) != maxAudit+5 {
+		t.Errorf("the file has %d bytes, want %d", len(got), maxAudit+5)
+	}
+	if err := os.RemoveAll(path + ".1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Write([]byte("next\n")); err != nil {
+		t.Error(err)
+	}
+	// Somebody may have taken the file away.
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Write(bytes.Repeat([]byte("y"), maxAudit)); err != nil {
+		t.Error(err)
+	}
+	if got, _ := os.ReadFile(path); len(got) != maxAudit {
+		t.Errorf("the new file has %d bytes", len(got))
+	}
+}
+
 func TestAuditThatCannotBeWritten(t *testing.T) {
 	if _, err := OpenAudit(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("no error")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -42,10 +43,34 @@ func ReadOverrides(dir string) (o Overrides, err error) {
 	if err == nil {
 		err = json.Unmarshal(data, &o)
 	}
+	if err == nil {
+		err = o.check()
+	}
 	if err != nil {
 		return Overrides{}, fmt.Errorf("%s: %w; remove the file to go on without what was changed at run time", path, err)
 	}
 	return o, nil
+}
+
+// check holds what stands in the file to what we write: a mode with a slip in
+// it must not become the other one.
+func (o Overrides) check() error {
+	modes := map[string]bool{"enforce": true, "observe": true}
+	if o.Mode != "" && !modes[o.Mode] {
+		return fmt.Errorf("mode %q: want enforce or observe", o.Mode)
+	}
+	for rule, mode := range o.Rules {
+		if !modes[mode] {
+			return fmt.Errorf("mode %q of rule %q: want enforce or observe", mode, rule)
+		}
+	}
+	for _, i := range o.Ignore {
+		_, addr := netip.ParseAddr(i.Client)
+		if _, network := netip.ParsePrefix(i.Client); addr != nil && network != nil {
+			return fmt.Errorf("ignored client %q: want an address or a network", i.Client)
+		}
+	}
+	return nil
 }
 
 // Write keeps the overrides in a state directory: whole or not at all.

@@ -3,7 +3,6 @@ package state
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -38,12 +37,23 @@ func TestOverridesOutliveTheProcess(t *testing.T) {
 func TestBrokenOverridesAreAnError(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "overrides.json")
-	if err := os.WriteFile(path, []byte(`{"mode": `), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := ReadOverrides(dir)
-	if want := path + ": unexpected end of JSON input; remove the file to go on without"; err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
+	for text, want := range map[string]string{
+		`{"mode": `:                               `unexpected end of JSON input`,
+		`{"mode": "obsreve"}`:                     `mode "obsreve": want enforce or observe`,
+		`{"rules": {"login": ""}}`:                `mode "" of rule "login": want enforce or observe`,
+		`{"ignore": [{"client": "192.0.2.1/x"}]}`: `ignored client "192.0.2.1/x": want an address or a network`,
+		`{"ignore": [{}]}`:                        `ignored client "": want an address or a network`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadOverrides(dir)
+		if want := path + ": " + want + "; remove the file to go on without what was changed at run time"; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+		if got.Mode != "" || got.Rules != nil || got.Ignore != nil {
+			t.Errorf("%s: half of it is in force: %+v", text, got)
+		}
 	}
 }
 
