@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"math"
 	"net/netip"
 	"time"
 
@@ -36,10 +35,14 @@ type queue struct {
 	routes    map[string]*usual
 	mean      time.Duration // of what requests take lately
 	highAt    time.Time     // when one of the best class came last
-	lastDone  time.Time
-	completed uint64 // requests
-	strain    int    // seconds of overload, without a break
-	strainAt  time.Time
+	startedAt time.Time     // when a request got a slot last
+	completed uint64        // requests
+	// strain is for how many seconds there is overload and more come than get a
+	// slot, one less with each second in which fewer do. came and given count
+	// since strainAt.
+	strain      int
+	came, given int
+	strainAt    time.Time
 }
 
 const (
@@ -65,8 +68,6 @@ const (
 	// backlog is the time of work that may wait in the app's own accept queue,
 	// so that no worker idles between two short requests.
 	backlog = time.Millisecond
-	// leastPatience is the part of patience that strain leaves.
-	leastPatience = 6
 	// mostScanned bounds what is looked at for one decision.
 	mostScanned = 256
 	// suspectShare is the part of the slots that one suspect may hold.
@@ -119,6 +120,7 @@ func (l *line) stood(now time.Time) bool { return l.n > 0 && now.Sub(l.emptyAt) 
 // arrive takes a request in: it runs, waits or is refused from now on.
 func (q *queue) arrive(now time.Time, s *slot) {
 	s.usual = q.usualOf(s.route)
+	q.came++
 	if s.class == ban.High {
 		q.highAt = now
 	}
@@ -170,7 +172,8 @@ func (q *queue) unqueue(now time.Time, s *slot) {
 
 // start gives the request its slot.
 func (q *queue) start(now time.Time, s *slot) {
-	s.since = now
+	s.since, q.startedAt = now, now
+	q.given++
 	q.running.push(s)
 	s.settle(slotRunning)
 }
@@ -197,7 +200,7 @@ func (q *queue) pick(now time.Time) *slot {
 		if !q.room(now, ban.Class(class)) {
 			return nil // nor for a lower class
 		}
-		if s := q.pickOf(l, q.overload(now, ban.Class(class))); s != nil {
+		if s := q.pickOf(l, q.newest(now, ban.Class(class))); s != nil {
 			return s
 		}
 	}
@@ -285,49 +288,29 @@ func (q *queue) reserving(now time.Time) bool {
 // near is when the reserved slot may be given away all the same: the next is
 // then about to be free, so that the best class will not wait for long. So
 // the slot costs little, and requests come to end one after the other instead
-// of all at once.
+// of all at once. Where what they take can't be foretold, waiting for an end
+// that doesn't come would cost the slot: so it is kept for little longer than
+// what lies between two ends on the average.
 func (q *queue) near(now time.Time) time.Time {
-	first, left := now.Add(time.Hour), mostScanned
+	apart := q.mean / time.Duration(q.limit)
+	at, left := q.startedAt.Add(apart*8/5), mostScanned
 	for s := q.running.head; s != nil && left > 0; s = s.next {
 		left--
 		expected := q.expect(s)
 		if s.long || now.Sub(s.since) > 2*expected {
 			continue // it takes as long as it takes
 		}
-		if end := s.since.Add(expected); end.Before(first) {
-			first = end
+		if near := s.since.Add(expected - apart*5/4); near.Before(at) {
+			at = near
 		}
 	}
-	return first.Add(-q.mean * 5 / 4 / time.Duration(q.limit))
+	return at
 }
 
 // stood says whether some line has not been empty for a while.
 func (q *queue) stood(now time.Time) bool {
 	for i := range q.lines {
 		if q.lines[i].stood(now) {
-			return true
-		}
-	}
-	return false
-}
-
-// overload says whether the last of a class will have waited for too long when
-// it is its turn.
-func (q *queue) overload(now time.Time, class ban.Class) bool {
-	if !q.lines[class].stood(now) {
-		return false
-	}
-	var ahead time.Duration
-	for i := range q.lines[:class+1] {
-		ahead += q.lines[i].work
-	}
-	return ahead > bearable*time.Duration(max(1, q.limit))
-}
-
-// overloaded says whether it is overload for some class.
-func (q *queue) overloaded(now time.Time) bool {
-	for class := range q.lines {
-		if q.overload(now, ban.Class(class)) {
 			return true
 		}
 	}
@@ -344,7 +327,7 @@ func (q *queue) yield(now time.Time, s *slot) bool {
 			if victim == nil {
 				continue
 			}
-			if class == int(s.class) && (rank < s.rank || rank == s.rank && !q.overload(now, s.class)) {
+			if class == int(s.class) && (rank < s.rank || rank == s.rank && !q.newest(now, s.class)) {
 				return false
 			}
 			q.refuse(now, victim)
@@ -366,7 +349,6 @@ func (q *queue) done(now time.Time, s *slot) {
 	}
 	s.state = slotDone
 	q.running.remove(s)
-	q.lastDone = now
 	if s.long {
 		q.longs--
 	} else {
@@ -398,13 +380,7 @@ func (q *queue) tick(now time.Time) {
 	q.estimate()
 	q.dispatch(now)
 	if now.Sub(q.strainAt) >= time.Second {
-		switch {
-		case !q.overloaded(now):
-			q.strain = 0
-		case q.lastDone.After(q.strainAt):
-			q.strain++
-		}
-		q.strainAt = now
+		q.feel(now)
 	}
 	limit := q.waits()
 	for class := range q.lines {
@@ -414,6 +390,9 @@ func (q *queue) tick(now time.Time) {
 				q.refuse(now, s)
 			}
 		}
+	}
+	if q.strain > 1 {
+		q.shed(now, limit)
 	}
 }
 
@@ -452,13 +431,6 @@ func (q *queue) age(now time.Time) {
 			q.longs++
 		}
 	}
-}
-
-// waits is how long a request may wait now. The longer there is overload, the
-// less, from its second second on: an app that was away for a while has much to
-// do in its first. One that answers nobody is away: that is none.
-func (q *queue) waits() time.Duration {
-	return max(q.patience/leastPatience, time.Duration(float64(q.patience)/math.Sqrt(float64(max(1, q.strain)))))
 }
 
 // tickEvery is how often time is looked at while requests wait.

@@ -16,6 +16,7 @@ type naive struct {
 	limit, size int
 	mean        time.Duration // of each
 	patience    time.Duration
+	strained    func() bool     // more come than are served
 	waiting     []*naiveRequest // in the order of coming
 	running     []*naiveRequest
 	emptyAt     [classes]time.Time
@@ -69,6 +70,8 @@ func (m *naive) overload(now time.Time, c ban.Class) bool {
 	return m.stood(now, c) && time.Duration(n)*m.mean > bearable*time.Duration(m.limit)
 }
 
+func (m *naive) newest(now time.Time, c ban.Class) bool { return m.strained() && m.overload(now, c) }
+
 func (m *naive) mayRun(r *naiveRequest) bool {
 	return r.class != ban.Suspect || m.of(m.running, r.client) < max(1, m.limit/suspectShare)
 }
@@ -82,7 +85,7 @@ func (m *naive) before(now time.Time, a, b *naiveRequest) bool {
 		return a.rank < b.rank
 	}
 	older := slices.Index(m.waiting, a) < slices.Index(m.waiting, b)
-	return older != m.overload(now, a.class)
+	return older != m.newest(now, a.class)
 }
 
 func (m *naive) fill(now time.Time) {
@@ -107,7 +110,7 @@ func (m *naive) arrive(now time.Time, r *naiveRequest) {
 	r.rank = min(m.of(m.running, r.client)+m.of(m.waiting, r.client), ranks-1)
 	if len(m.waiting) >= m.size && !(len(m.waiting) == 0 && len(m.running) < m.limit && m.mayRun(r)) {
 		worst := m.worst()
-		better := worst.class < r.class || worst.class == r.class && (worst.rank < r.rank || worst.rank == r.rank && !m.overload(now, r.class))
+		better := worst.class < r.class || worst.class == r.class && (worst.rank < r.rank || worst.rank == r.rank && !m.newest(now, r.class))
 		if better {
 			m.refused = append(m.refused, r.id)
 			return
@@ -199,14 +202,14 @@ func client(n int) netip.Prefix {
 
 // TestQueueIsAsItsModel: whatever comes, waits, leaves and ends in whatever
 // order, the queue gives slots to those that the plain model does. The model
-// has no reserve and no strain, so the limit is below both.
+// has no reserve, so the limit is below it, and is told whether there is strain.
 func TestQueueIsAsItsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit, size := rapid.IntRange(1, reserveFrom-1).Draw(t, "limit"), rapid.IntRange(1, 12).Draw(t, "size")
 		mean := rapid.SampledFrom([]time.Duration{100 * time.Millisecond, time.Second, time.Hour}).Draw(t, "mean")
 		p := &pair{t: t, now: time.Unix(1e9, 0), slots: map[int]*slot{}}
 		p.queue = queue{limit: limit, size: size, patience: time.Minute, mean: mean, completed: meanOf}
-		p.model = naive{limit: limit, size: size, mean: mean, patience: time.Minute}
+		p.model = naive{limit: limit, size: size, mean: mean, patience: time.Minute, strained: func() bool { return p.queue.strain > 0 }}
 		some := func(state slotState) *slot {
 			var ids []int
 			for id, s := range p.slots {
@@ -254,7 +257,7 @@ func TestQueueIsAsItsModel(t *testing.T) {
 			},
 			"wait": func(t *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 20_000).Draw(t, "ms")) * time.Millisecond)
-				p.queue.strain, p.queue.strainAt = 0, p.now // the model has none
+				p.queue.strain, p.queue.strainAt = rapid.IntRange(0, 1).Draw(t, "strain"), p.now // the model doesn't count it
 				p.queue.tick(p.now)
 				p.model.expire(p.now)
 			},
@@ -310,6 +313,7 @@ func TestNewestFirstUnderOverload(t *testing.T) {
 		}
 		now = now.Add(standing + time.Millisecond)
 		last := q.push(now, 2, ban.Normal)
+		q.strain = 1
 		q.done(now, busy[0])
 		if got := first.state == slotRunning; got != c.wantFirst || (last.state == slotRunning) == got {
 			t.Errorf("%d others: first %d, last %d", c.others, first.state, last.state)
@@ -445,7 +449,7 @@ func TestLastSlotIsReserved(t *testing.T) {
 	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)}
 	now = now.Add(standing + 10*time.Millisecond)
 	for _, s := range busy[1:] { // they came just now
-		s.since = now
+		s.since, q.startedAt = now, now
 	}
 	busy[0].since = now.Add(-50 * time.Millisecond)
 	q.done(now, busy[0])

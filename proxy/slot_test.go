@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -195,9 +196,14 @@ func gateAt(slots int) *gate {
 	return newGate(QueueConfig{Slots: func() int { return slots }}, metrics.New("test"), time.Now)
 }
 
+// waitersHandler is what tells a waiter that it is refused.
+var waitersHandler = sync.OnceValue(func() *Handler { return &Handler{Config: Config{Metrics: metrics.New("test")}} })
+
 func waiter(class ban.Class, n int) *exchange {
 	x := &exchange{Context: context.Background(), request: &http.Request{Header: http.Header{}}, identity: clientip.Identity{Client: client(n)}}
 	x.decision.Class = class
+	x.handler = waitersHandler()
+	x.writer = &reusedWriter{header: http.Header{}}
 	return x
 }
 
@@ -279,8 +285,6 @@ func TestPatienceEndsWhileTheAppIsBusy(t *testing.T) {
 		time.Sleep(time.Second)
 		start := time.Now()
 		old := waiter(ban.Normal, 250)
-		old.handler = &Handler{Config: Config{Metrics: metrics.New("test")}, gate: g}
-		old.writer = &reusedWriter{header: http.Header{}}
 		ok := g.acquire(old)
 		if waited := time.Since(start); ok || waited > 3*time.Second {
 			t.Errorf("served %v after %v, want refused after 2 s", ok, waited)
