@@ -97,19 +97,7 @@ func (h *Handler) observe(x *exchange) {
 	if x.asked {
 		o.Session = h.sessions.observe(x.start, o.Client, r.Header, x.Header()["Set-Cookie"], o.Found)
 	}
-	if kind := h.kind(x, said); kind != "" {
-		h.Metrics.Evidence(string(kind))
-		o.Evidence = &ban.Evidence{
-			Kind:      kind,
-			Soft:      x.soft(),
-			Path:      routes.Path(r.RequestURI),
-			Method:    r.Method,
-			Route:     x.route(),
-			Verdict:   x.verdict.Kind.String(),
-			Local:     !x.asked,
-			RequestID: x.id,
-		}
-	}
+	o.Evidence = h.evidence(x, said)
 	h.learn(x, r, said)
 	out := h.Engine.Observe(x.start, o)
 	if out.Spared {
@@ -122,6 +110,40 @@ func (h *Handler) observe(x *exchange) {
 		h.banned(x, out.Banned)
 	}
 	x.leave() // what is known decides of the next, however long this answer goes on
+}
+
+// evidence is what the exchange holds against the client; nil for nothing.
+func (h *Handler) evidence(x *exchange, said Testimony) *ban.Evidence {
+	kind := h.kind(x, said)
+	if kind == "" {
+		return nil
+	}
+	crawler, pending := h.crawler(x)
+	if crawler {
+		return nil
+	}
+	h.Metrics.Evidence(string(kind))
+	return &ban.Evidence{
+		Kind:      kind,
+		Soft:      pending || x.soft(),
+		Path:      routes.Path(x.request.RequestURI),
+		Method:    x.request.Method,
+		Route:     x.route(),
+		Verdict:   x.verdict.Kind.String(),
+		Local:     !x.asked,
+		RequestID: x.id,
+	}
+}
+
+// crawler says whether the client is a search engine's crawler, or may be. Such a
+// one asks for whatever was ever linked, here or on the site that had this name
+// before, and a ban would take the app out of the index. What the app itself
+// reports of it counts.
+func (h *Handler) crawler(x *exchange) (confirmed, pending bool) {
+	if h.Crawler == nil || x.reported != "" {
+		return false, false
+	}
+	return h.Crawler(x.identity.Addr, first(x.request.Header, "User-Agent"))
 }
 
 // kind is what the exchange is evidence of.

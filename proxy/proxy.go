@@ -31,6 +31,10 @@ import (
 type Config struct {
 	// Clients finds out who asks.
 	Clients Clients
+	// Crawler says whether an address is that of the search engine's crawler that
+	// a User-Agent names, or may be: its host name is being looked up. nil knows
+	// none.
+	Crawler func(a netip.Addr, agent string) (confirmed, pending bool)
 	// Tables gives the route table in force and takes what was learned.
 	Tables Tables
 	// Engine judges clients.

@@ -109,20 +109,43 @@ func (n *names) standing(a netip.Addr, given ban.Standing) ban.Standing {
 	return given
 }
 
+// undone says whether what is held against a client ends when its name is known:
+// a search engine's crawler is spared what URLs led to, not other rules.
+func undone(x ban.Explanation, ignored bool) bool {
+	switch b := x.Ban; {
+	case b == nil:
+		return !ignored && x.Score > 0
+	case b.Manual:
+		return false
+	default:
+		return ignored || b.Rule == ban.RuleUnexpected
+	}
+}
+
+// crawler says whether an address is that of the search engine's crawler that a
+// User-Agent names, or may be.
+func (n *names) crawler(a netip.Addr, agent string) (confirmed, pending bool) {
+	return n.resolver.Match(a, hostname.Crawler(agent))
+}
+
 // known undoes the block of a client whose name came late. A person's ban is
 // left to persons; it does not hold while the name is on the list.
 func (n *names) known(a netip.Addr) {
-	matched, _ := n.resolver.Match(a, *n.late.Load())
-	if !matched || n.service.engine == nil {
+	ignored, _ := n.resolver.Match(a, *n.late.Load())
+	crawler, _ := n.resolver.Match(a, hostname.Crawlers())
+	if !ignored && !crawler || n.service.engine == nil {
 		return
 	}
 	now := time.Now()
 	client := n.service.clients.now.Load().Prefix(a)
-	if b := n.service.engine.Why(now, client).Ban; b == nil || b.Manual {
+	if !undone(n.service.engine.Why(now, client), ignored) {
 		return
 	}
+	why := "the client's host name is on the ignore list"
+	if !ignored {
+		why = "the client is a search engine's crawler by its host name"
+	}
 	if b, active := n.service.engine.Remove(now, client); active {
-		n.service.log.Warn("unbanned: the client's host name is on the ignore list, and was known only now",
-			"client", b.Client, "rule", b.Rule, "reason", b.Reason)
+		n.service.log.Warn("unbanned: "+why+", and was known only now", "client", b.Client, "rule", b.Rule, "reason", b.Reason)
 	}
 }

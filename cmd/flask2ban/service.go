@@ -238,6 +238,7 @@ func (s *service) openFront(context.Context) error {
 	}
 	handler, err := proxy.New(proxy.Config{
 		Clients:       s.clients,
+		Crawler:       s.names.crawler,
 		Tables:        s.table,
 		Engine:        s.engine,
 		App:           behind,

@@ -116,3 +116,59 @@ func TestIgnoredHostName(t *testing.T) {
 		t.Errorf("banned %v, want the impostor alone", bans)
 	}
 }
+
+// TestSearchEngine: with no configuration, a search engine's crawler whose name
+// proves it may ask for an old site's pages for ever. Whoever only calls himself
+// one is refused, and so is a crawler that a person bans.
+func TestSearchEngine(t *testing.T) {
+	const bot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+	z := zone{}
+	z.set("127.0.6.11", "crawl-11.googlebot.com.", "127.0.6.11", 300*time.Millisecond)
+	z.set("127.0.6.12", "crawl-12.googlebot.com.", "66.249.66.1", 0)
+	z.set("127.0.6.13", "crawl-13.googlebot.com.", "127.0.6.13", 1500*time.Millisecond)
+	d := start(t, example(t, "hello"), "", "app.py", "--resolver", z.serve(t))
+
+	crawler := d.from("127.0.6.11")
+	crawler.want(404, "/wp-content/uploads/2019/old.jpg", "User-Agent", bot)
+	for n := range 4 {
+		crawler.want(404, fmt.Sprintf("/gone/first/%d", n), "User-Agent", bot)
+	}
+	d.await("its name is known", func() bool {
+		out, err := d.cli("why", "127.0.6.11")
+		return err == nil && strings.Contains(out, "127.0.6.11 is normal: nothing against it")
+	})
+	for n := range 40 {
+		crawler.want(404, fmt.Sprintf("/gone/%d", n), "User-Agent", bot)
+	}
+	crawler.want(404, "/wp-login.php", "User-Agent", bot)
+	crawler.want(200, "/", "User-Agent", bot)
+
+	impostor := d.from("127.0.6.12")
+	n := 0
+	d.await("the impostor is refused", func() bool {
+		n++
+		status, _ := impostor.get(fmt.Sprintf("/backup/%d", n), "User-Agent", bot)
+		return status == 403
+	})
+	if n > 12 {
+		t.Errorf("the impostor was served %d probes", n)
+	}
+
+	late := d.from("127.0.6.13")
+	asked := time.Now()
+	late.want(404, "/.env", "User-Agent", bot)
+	d.await("patience is over", func() bool { return time.Since(asked) > 2100*time.Millisecond })
+	late.want(404, "/wp-login.php", "User-Agent", bot)
+	late.want(403, "/", "User-Agent", bot)
+	d.await("the late name undoes the block", func() bool {
+		status, _ := late.get("/", "User-Agent", bot)
+		return status == 200
+	})
+	if bans := d.bans(); !slices.Equal(bans, []string{"127.0.6.12"}) {
+		t.Errorf("banned %v, want the impostor alone", bans)
+	}
+	if out, err := d.cli("bans", "add", "127.0.6.11"); err != nil {
+		t.Fatalf("a ban by hand: %v: %s", err, out)
+	}
+	crawler.want(403, "/", "User-Agent", bot)
+}

@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 	"internal/kernel":          {},
 	"internal/layout":          {},
 	"internal/reference":       {"internal/config"},
-	"internal/replay":          {"ban", "routes", "internal/clientip", "proxy"},
+	"internal/replay":          {"ban", "routes", "internal/clientip", "internal/hostname", "proxy"},
 	"proxy":                    {"ban", "routes", "internal/app", "internal/clientip", "internal/metrics"},
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/hostname"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -264,7 +265,7 @@ func (r *run) notes(l *lane) []string {
 	n.add(len(l.literals.done) > 0, "%d paths were answered that the table lacks; after %d clients they counted as the app's.", len(l.literals.done), learnClients)
 	n.add(l.paths.forgotten > 0, "There were so many paths with evidence that %d which cost little are not listed.", l.paths.forgotten)
 	claims := l.tally.crawlers()
-	n.add(len(claims) > 0, "%d of the banned call themselves search engines' crawlers (%s). If their names prove it (host ADDRESS, and back), stop their old links by redirects, or name their networks by --ignore.",
+	n.add(len(claims) > 0, "%d of the banned call themselves search engines' crawlers (%s). flask2ban looks their host names up (host ADDRESS, and back), and spares those whose names prove it.",
 		len(claims), strings.Join(claims[:min(len(claims), 3)], ", "))
 	return n
 }
@@ -285,15 +286,12 @@ func (n *notes) table(t *routes.Table) {
 	n.add(open > 0, "%d places in the app's source could not be resolved; below their prefixes nothing is held against clients (flask2ban routes APP lists them).", open)
 }
 
-// crawlerNames are in the User-Agent of the crawlers whose owners document how
-// their addresses are confirmed. Anyone can claim them: they excuse nothing.
-var crawlerNames = []string{"Googlebot", "bingbot", "DuckDuckBot", "YandexBot", "Baiduspider", "Applebot"}
-
-// crawlers are the banned clients that call themselves one.
+// crawlers are the banned clients that call themselves a search engine's. Anyone
+// can: here, where no name is looked up, it excuses nothing.
 func (t *tally) crawlers() []string {
 	var out []string
 	for _, b := range t.banned {
-		if slices.ContainsFunc(crawlerNames, func(name string) bool { return strings.Contains(b.agent, name) }) {
+		if hostname.Crawler(b.agent) != nil {
 			out = append(out, ban.FormatClient(b.prefix))
 		}
 	}
