@@ -82,13 +82,15 @@ func (t *toll) take(now time.Time, down bool) bool {
 	return true
 }
 
-// over says that an instance serves.
+// over says that an instance serves. What no event has shown by now was no
+// trouble: it waited for the app's first start.
 func (t *toll) over(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.down.IsZero() {
 		t.away, t.down, t.ended = now.Sub(t.down), time.Time{}, true
 	}
+	t.ended = t.ended || !t.charged
 }
 
 func (t *toll) stale(now time.Time) bool {

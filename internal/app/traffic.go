@@ -88,7 +88,7 @@ func (t *traffic) leave(f *Flight) {
 		t.last = f.prev
 	}
 	delete(t.byID, f.ID)
-	f.conn, f.traffic = nil, nil
+	f.conn = nil
 	f.place.flights--
 	f.place.progress.Add(1)
 	t.abandon(f)
