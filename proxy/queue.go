@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
@@ -30,8 +31,9 @@ type queue struct {
 	running   slots // those with the app, oldest first
 	longs     int   // of them, those that are not counted as work
 	lines     [classes]line
-	depth     int                  // in all lines
-	clients   map[netip.Prefix]int // waiting requests by client
+	depth     int                      // in all lines
+	clients   map[netip.Prefix][]*slot // waiting requests by client, oldest first
+	arrived   uint64                   // requests
 	routes    map[string]*usual
 	mean      time.Duration // of what requests take lately
 	highAt    time.Time     // when one of the best class came last
@@ -91,6 +93,27 @@ func (l *slots) push(s *slot) {
 	l.n++
 }
 
+// insert puts a slot where its order wants it.
+func (l *slots) insert(s *slot) {
+	after := l.tail
+	for after != nil && after.order > s.order {
+		after = after.prev
+	}
+	if after == l.tail {
+		l.push(s)
+		return
+	}
+	s.prev, s.next = after, l.head
+	if after != nil {
+		s.next = after.next
+		after.next = s
+	} else {
+		l.head = s
+	}
+	s.next.prev = s
+	l.n++
+}
+
 func (l *slots) remove(s *slot) {
 	if s.prev != nil {
 		s.prev.next = s.next
@@ -142,15 +165,16 @@ func (q *queue) enqueue(now time.Time, s *slot) {
 	if l.n == 0 {
 		l.emptyAt = now
 	}
-	s.state, s.expected = slotWaiting, q.expect(s)
+	q.arrived++
+	s.state, s.expected, s.order = slotWaiting, q.expect(s), q.arrived
 	l.ranks[s.rank].push(s)
 	l.n++
 	l.work += s.expected
 	q.depth++
 	if q.clients == nil {
-		q.clients = map[netip.Prefix]int{}
+		q.clients = map[netip.Prefix][]*slot{}
 	}
-	q.clients[s.client]++
+	q.clients[s.client] = append(q.clients[s.client], s)
 }
 
 // unqueue takes a waiting request out of its line.
@@ -162,8 +186,10 @@ func (q *queue) unqueue(now time.Time, s *slot) {
 		l.emptyAt = now
 	}
 	q.depth--
-	if q.clients[s.client]--; q.clients[s.client] == 0 {
+	if left := slices.DeleteFunc(q.clients[s.client], func(mate *slot) bool { return mate == s }); len(left) == 0 {
 		delete(q.clients, s.client)
+	} else {
+		q.clients[s.client] = left
 	}
 	if q.depth == 0 {
 		q.strain = 0
@@ -248,7 +274,7 @@ func (q *queue) held(client netip.Prefix) int {
 }
 
 // ahead is how many requests of a client are with the app or wait.
-func (q *queue) ahead(client netip.Prefix) int { return q.held(client) + q.clients[client] }
+func (q *queue) ahead(client netip.Prefix) int { return q.held(client) + len(q.clients[client]) }
 
 // room says whether a request of this class may have a slot now.
 func (q *queue) room(now time.Time, class ban.Class) bool {
@@ -339,6 +365,7 @@ func (q *queue) yield(now time.Time, s *slot) bool {
 
 func (q *queue) refuse(now time.Time, s *slot) {
 	q.unqueue(now, s)
+	q.promote(s, s.rank)
 	s.settle(slotRefused)
 }
 
@@ -354,6 +381,7 @@ func (q *queue) done(now time.Time, s *slot) {
 	} else {
 		q.note(s.usual, now.Sub(s.since))
 	}
+	q.promote(s, min(q.held(s.client), ranks-1))
 	q.dispatch(now)
 }
 
@@ -361,6 +389,7 @@ func (q *queue) done(now time.Time, s *slot) {
 func (q *queue) leave(now time.Time, s *slot) {
 	if s.state == slotWaiting {
 		q.unqueue(now, s)
+		q.promote(s, s.rank)
 		s.state = slotDone
 	}
 }

@@ -58,6 +58,33 @@ func (m *naive) drop(now time.Time, r *naiveRequest) {
 	}
 }
 
+// gone drops a request that doesn't run, and has its client's others move up.
+func (m *naive) gone(now time.Time, r *naiveRequest) {
+	m.drop(now, r)
+	m.moveUp(r, r.rank)
+}
+
+func (m *naive) moveUp(r *naiveRequest, rank int) {
+	for m.strained() {
+		var next *naiveRequest
+		for _, w := range m.waiting {
+			if w.client == r.client && w.class == r.class && w.rank > rank {
+				next = w
+			}
+		}
+		if next == nil {
+			return
+		}
+		rank, next.rank = next.rank, rank
+	}
+}
+
+func (m *naive) done(now time.Time, r *naiveRequest) {
+	m.running = slices.DeleteFunc(m.running, func(x *naiveRequest) bool { return x == r })
+	m.moveUp(r, min(m.of(m.running, r.client), ranks-1))
+	m.fill(now)
+}
+
 func (m *naive) stood(now time.Time, c ban.Class) bool {
 	return m.count(c) > 0 && now.Sub(m.emptyAt[c]) > standing
 }
@@ -115,7 +142,7 @@ func (m *naive) arrive(now time.Time, r *naiveRequest) {
 			m.refused = append(m.refused, r.id)
 			return
 		}
-		m.drop(now, worst)
+		m.gone(now, worst)
 		m.refused = append(m.refused, worst.id)
 	}
 	if m.count(r.class) == 0 {
@@ -140,7 +167,7 @@ func (m *naive) expire(now time.Time) {
 	m.fill(now)
 	for _, r := range slices.Clone(m.waiting) {
 		if now.Sub(r.since) >= m.patience {
-			m.drop(now, r)
+			m.gone(now, r)
 			m.refused = append(m.refused, r.id)
 		}
 	}
@@ -188,8 +215,8 @@ func (p *pair) check() {
 		p.t.Fatalf("depth %d running %d, want %d and %d", p.queue.depth, p.queue.running.n, len(p.model.waiting), len(p.model.running))
 	}
 	waiting := 0
-	for _, n := range p.queue.clients {
-		waiting += n
+	for _, mates := range p.queue.clients {
+		waiting += len(mates)
 	}
 	if waiting != p.queue.depth {
 		p.t.Fatalf("clients have %d waiting, want %d", waiting, p.queue.depth)
@@ -240,8 +267,7 @@ func TestQueueIsAsItsModel(t *testing.T) {
 				}
 				p.queue.done(p.now, s)
 				p.queue.mean = mean // all are the same, and no surplus: the model has none
-				p.model.running = slices.DeleteFunc(p.model.running, func(r *naiveRequest) bool { return p.slots[r.id] == s })
-				p.model.fill(p.now)
+				p.model.done(p.now, p.model.running[slices.IndexFunc(p.model.running, func(r *naiveRequest) bool { return p.slots[r.id] == s })])
 			},
 			"leave": func(*rapid.T) {
 				s := some(slotWaiting)
@@ -251,7 +277,7 @@ func TestQueueIsAsItsModel(t *testing.T) {
 				p.queue.leave(p.now, s)
 				for _, r := range slices.Clone(p.model.waiting) {
 					if p.slots[r.id] == s {
-						p.model.drop(p.now, r)
+						p.model.gone(p.now, r)
 					}
 				}
 			},
@@ -417,6 +443,25 @@ func TestClientsAreServedInTurn(t *testing.T) {
 	q.done(now, greedy[0])
 	if modest.state != slotRunning || greedy[1].state != slotWaiting {
 		t.Errorf("modest %d, greedy's second %d", modest.state, greedy[1].state)
+	}
+}
+
+// A client whose requests wait all the time, as fifty people behind one address,
+// gets as much under overload as one that asks once at a time.
+func TestManyBehindOneAddressHaveTheirTurn(t *testing.T) {
+	td := overloadOf(4, 50*time.Millisecond, "constant", false).tide()
+	td.factor = func(time.Duration) float64 { return 4 } // each of 100 clients asks 3.2 times a second
+	td.clients, td.many = 100, 50
+	td.run()
+	one := 0
+	for n := range td.clients {
+		one += td.served[n]
+	}
+	one /= td.clients
+	if many := td.served[manyBehind]; many < one/2 || many > 5*one {
+		t.Errorf("fifty requests at a time were served %d times, those of one at a time %d", many, one)
+	} else {
+		t.Logf("fifty at a time: %d, one at a time: %d", many, one)
 	}
 }
 

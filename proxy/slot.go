@@ -45,7 +45,8 @@ type slot struct {
 
 	prev, next *slot // guarded by the gate, as all up to ready
 	state      slotState
-	rank       int       // how many of its client's were ahead as it came
+	rank       int       // how many of its client's are ahead
+	order      uint64    // in which it began to wait
 	since      time.Time // when it began to wait, or got the slot
 	usual      *usual
 	expected   time.Duration // of a waiting one: what it will take with the app

@@ -83,3 +83,31 @@ func (q *queue) shed(now time.Time, limit time.Duration) {
 		}
 	}
 }
+
+// promote gives those that wait of a client the ranks that have become free
+// from one on, as a request of it and of their class has gone; the newest first.
+// Without strain they need not move: all will have their turn. Under strain a
+// client whose requests always wait, as many people behind one address, would
+// never have another first one.
+func (q *queue) promote(gone *slot, rank int) {
+	if q.strain == 0 {
+		return
+	}
+	for {
+		var next *slot
+		for _, mate := range q.clients[gone.client] {
+			if mate.class == gone.class && mate.rank > rank {
+				next = mate
+			}
+		}
+		if next == nil {
+			return
+		}
+		from := next.rank
+		l := &q.lines[next.class]
+		l.ranks[from].remove(next)
+		next.rank = rank
+		l.ranks[rank].insert(next)
+		rank = from
+	}
+}
