@@ -314,6 +314,7 @@ func TestBestClassUnderOverload(t *testing.T) {
 	} {
 		for _, poisson := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d slots, %s, poisson %v", c.slots, c.service, poisson), func(t *testing.T) {
+				t.Parallel()
 				busy := overloadOf(c.slots, mean, c.service, poisson)
 				calm := busy
 				calm.factor = func(time.Duration) float64 { return 1e-3 }
