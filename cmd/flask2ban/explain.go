@@ -67,8 +67,13 @@ func explainArgs(cmd *cobra.Command, args []string) error {
 	if len(args) >= 2 && args[1] == "-" {
 		return cmdline.Arguments("APP", "-")(cmd, args)
 	}
-	if len(args) == 2 && isTarget(args[1]) {
+	switch {
+	case len(args) == 2 && isTarget(args[1]):
 		return nil
+	case len(args) == 1:
+		return cmdline.Arguments("APP", "TARGET")(cmd, args)
+	case len(args) == 2 && args[1] != strings.ToUpper(args[1]):
+		return cmdline.Usagef("%s: %q is no TARGET: it begins with /, as /%s", cmdline.Path(cmd), args[1], args[1])
 	}
 	return cmdline.Arguments("APP", "METHOD", "TARGET")(cmd, args)
 }

@@ -177,3 +177,21 @@ func BenchmarkExplainStream(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 }
+
+// TestExplainCalledBadly: the error says what a target looks like.
+func TestExplainCalledBadly(t *testing.T) {
+	for args, want := range map[string]string{
+		"explain app.py":           "explain: TARGET missing",
+		"explain app.py users":     `explain: "users" is no TARGET: it begins with /, as /users`,
+		"explain app.py POST":      "explain: TARGET missing",
+		"explain app.py GET / x":   `explain: unexpected argument "x"`,
+		"explain app.py / --jsn":   "unknown flag: --jsn; did you mean --json? (flask2ban explain --help lists the flags)",
+		"app.py --maxrety 3":       "unknown flag: --maxrety; did you mean --maxretry? (flask2ban --help lists the flags)",
+		"app.py --no-such-thing 3": "unknown flag: --no-such-thing (flask2ban --help lists the flags)",
+	} {
+		code, _, stderr := call(t.Context(), strings.Fields(args)...)
+		if code != 2 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, %q; want %q", args, code, stderr, want)
+		}
+	}
+}

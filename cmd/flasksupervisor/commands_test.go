@@ -44,6 +44,7 @@ func TestUsage(t *testing.T) {
 		{nil, []string{"app.py", "--listen", ":1", "--listen", ":2"}, "--listen: one address; the app has one socket"},
 		{nil, []string{"app.py", "--upstream", "http://x"}, "unknown flag: --upstream"},
 		{nil, []string{"app.py", "--maxretry", "5"}, "unknown flag: --maxretry"},
+		{nil, []string{"app.py", "--listn", ":80"}, "unknown flag: --listn; did you mean --listen? (flasksupervisor --help lists the flags)"},
 		{nil, []string{"app.py", "--workers", "many"}, "--workers"},
 		{map[string]string{"FLASKSUPERVISOR_WORKERS": "many"}, []string{"app.py"}, "FLASKSUPERVISOR_WORKERS"},
 		{map[string]string{"FLASKSUPERVISOR_LISTEN": ":1,:2"}, []string{"app.py"}, "--listen: one address"},

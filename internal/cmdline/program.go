@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/flask2ban/flask2ban/internal/config"
 )
 
 // The exit codes.
@@ -50,7 +53,7 @@ func (p Program) Run(ctx context.Context, root *cobra.Command, args []string) in
 	// cobra's own default is only set while it looks for a command.
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return Usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())
+		return Usagef("%w%s (%s --help lists the flags)", err, meantFlag(cmd, err), cmd.CommandPath())
 	})
 	if completing(args) {
 		completeFlags(root)
@@ -123,6 +126,20 @@ func Group(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	return UnknownCommand(cmd, args[0])
+}
+
+// meantFlag suggests the flag that was likely meant by an unknown one.
+func meantFlag(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := config.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		return "; did you mean --" + near + "?"
+	}
+	return ""
 }
 
 // UnknownCommand is the error for a word that names no command of cmd.

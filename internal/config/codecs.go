@@ -77,7 +77,7 @@ func oneOf(s string, values []string) error {
 	}
 	return &suggestion{
 		problem: fmt.Sprintf("want %s, not %q", orList(values), s),
-		nearest: nearest(s, values),
+		nearest: Nearest(s, values),
 	}
 }
 

@@ -23,7 +23,7 @@ func UnknownEnv(environ []string) []string {
 			continue
 		}
 		warning := name + " is set and is no setting"
-		if near := nearest(strings.TrimPrefix(name, EnvPrefix), known); near != "" {
+		if near := Nearest(strings.TrimPrefix(name, EnvPrefix), known); near != "" {
 			warning += fmt.Sprintf(" (did you mean %q?)", EnvPrefix+strings.ToUpper(near))
 		}
 		warnings = append(warnings, warning)

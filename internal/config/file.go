@@ -135,7 +135,7 @@ func known[C any](r *reader, key *yaml.Node, prefix string, fields []field[C]) (
 		}
 		names = append(names, f.key)
 	}
-	err := &suggestion{problem: "unknown key", nearest: nearest(key.Value, names)}
+	err := &suggestion{problem: "unknown key", nearest: Nearest(key.Value, names)}
 	r.complain(key, prefix+strconvSafe(key.Value), err)
 	return field[C]{}, false
 }

@@ -51,10 +51,10 @@ func problem(place, key string, err error) *Error {
 // maxCompared is how long a word may be for a suggestion.
 const maxCompared = 64
 
-// nearest is the candidate that s most likely was to be: at most a third of its
+// Nearest is the candidate that s most likely was to be: at most a third of its
 // letters changed, left out, added or swapped, or else its beginning. Empty
 // where none is near.
-func nearest(s string, candidates []string) string {
+func Nearest(s string, candidates []string) string {
 	s = strings.ToLower(s)
 	best, least := "", len(s)/3+1
 	for _, c := range candidates {

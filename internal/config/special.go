@@ -52,7 +52,7 @@ func parseProxy(s string) ([]netip.Prefix, error) {
 	if err == nil {
 		return []netip.Prefix{p}, nil
 	}
-	if near := nearest(s, clientip.Networks()); near != "" {
+	if near := Nearest(s, clientip.Networks()); near != "" {
 		return nil, &suggestion{problem: fmt.Sprintf("want an address, a CIDR or a network's name, not %q", s), nearest: near}
 	}
 	return nil, err
@@ -112,7 +112,7 @@ func checkKind(kind string) error {
 		return nil
 	}
 	bad := fmt.Sprintf("%q is no kind of evidence", kind)
-	if near := nearest(kind, evidenceKinds); near != "" {
+	if near := Nearest(kind, evidenceKinds); near != "" {
 		return &suggestion{problem: bad, nearest: near}
 	}
 	if kind == "" || len(kind) > 40 || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {

@@ -105,7 +105,7 @@ func TestNearest(t *testing.T) {
 		"bantime-maximum": "bantime-max", "ap": "", "hosts": "host", "zzz": "", "": "",
 		"a long word that nobody would write as a key and that is longer than sixty-four bytes": "",
 	} {
-		if got := nearest(word, keys); got != want {
+		if got := Nearest(word, keys); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
 	}
