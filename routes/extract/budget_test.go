@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,5 +85,26 @@ bp.add_url_rule("/long", "long", lambda: "")
 	p := readIn(t, dir, "app:create_app()", Options{})
 	if diff := cmp.Diff([]string{"/long"}, rulesOf(p)); diff != "" || !p.Complete {
 		t.Errorf("%s\n%+v", diff, p.Unresolved)
+	}
+}
+
+// A repetition that no memory holds, or of nothing without end, takes no time and
+// no memory, and what it might have been is open.
+func TestRepetitionIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, dir, txtar.Parse([]byte(`
+-- app.py --
+from flask import Flask
+app = Flask(__name__, static_folder=None)
+none = [] * 1000000000000000
+empty = "" * 1000000000000000
+app.add_url_rule("/long/" + "abcd" * (1 << 62), "long", lambda: "")
+for n in ["a", "b", "c", "d"] * (1 << 62):
+    app.add_url_rule("/many/" + n, "many", lambda: "")
+app.add_url_rule("/few/" + "ab" * 2, "few", lambda: "")
+`)))
+	p := readIn(t, dir, "app:app", Options{})
+	if !slices.Contains(rulesOf(p), "/few/abab") || p.Complete {
+		t.Errorf("%v, complete: %t, %+v", rulesOf(p), p.Complete, p.Unresolved)
 	}
 }

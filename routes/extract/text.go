@@ -116,7 +116,7 @@ func (in *interp) binaryOne(op ast.OperatorNumber, a, b value) value {
 		}
 	case ast.Mult:
 		if s, ok := a.(string); ok {
-			if n, ok := b.(int64); ok && n >= 0 && n*int64(len(s)) < maxText {
+			if n, ok := b.(int64); ok && repeats(len(s), n, maxText) {
 				return strings.Repeat(s, int(n))
 			}
 		}
@@ -174,6 +174,12 @@ func arithmetic(op ast.OperatorNumber, x, y int64) value {
 	return exact.Int64()
 }
 
+// repeats says whether n times a length is at most limit, and n no more either:
+// also n times nothing takes its time.
+func repeats(length int, n int64, limit int) bool {
+	return n >= 0 && n <= int64(limit) && int(n)*length <= limit
+}
+
 func addSeq(op ast.OperatorNumber, x *seq, b value) value {
 	y, ok := b.(*seq)
 	if op == ast.Add || op == ast.BitOr {
@@ -188,7 +194,7 @@ func addSeq(op ast.OperatorNumber, x *seq, b value) value {
 		}
 		return out
 	}
-	if n, isInt := b.(int64); isInt && op == ast.Mult && n >= 0 && n*int64(len(x.items)) < 10_000 {
+	if n, isInt := b.(int64); isInt && op == ast.Mult && repeats(len(x.items), n, maxItems) {
 		out := &seq{kind: x.kind, open: x.open}
 		for range n {
 			out.items = append(out.items, x.items...)
