@@ -101,6 +101,8 @@ empty = "" * 1000000000000000
 app.add_url_rule("/long/" + "abcd" * (1 << 62), "long", lambda: "")
 for n in ["a", "b", "c", "d"] * (1 << 62):
     app.add_url_rule("/many/" + n, "many", lambda: "")
+app.add_url_rule("/joined/" + "a".join(["b" * 60000] * 40000), "joined", lambda: "")
+app.add_url_rule("/grown/" + ("a" * 60000).replace("a", "b" * 60000), "grown", lambda: "")
 app.add_url_rule("/few/" + "ab" * 2, "few", lambda: "")
 `)))
 	p := readIn(t, dir, "app:app", Options{})

@@ -206,6 +206,9 @@ func strReplace(s string, c *call) value {
 		if !known {
 			return partial("a number of replacements that is not known", "", "")
 		}
+		if n := int64(strings.Count(s, from)); len(s)+int(n)*len(to) > 2*maxText {
+			return partial("a text that grows too long", "", "")
+		}
 		return strings.Replace(s, from, to, int(max(-1, count)))
 	case ok && from != "":
 		if i := strings.Index(s, from); i >= 0 {

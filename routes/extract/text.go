@@ -59,14 +59,21 @@ func concat(a, b value) value {
 	case okA && okB:
 		return x + y
 	case okA && partB:
-		return &unknown{why: w.why, text: true, head: x + w.head, tail: w.tail, setting: w.setting}
+		return &unknown{why: w.why, text: true, head: begin(begin(x) + w.head), tail: w.tail, setting: w.setting}
 	case partA && okB:
-		return &unknown{why: u.why, text: true, head: u.head, tail: u.tail + y, setting: u.setting}
+		return &unknown{why: u.why, text: true, head: u.head, tail: end(u.tail + end(y)), setting: u.setting}
 	case partA && partB:
 		return &unknown{why: u.why, text: true, head: u.head, tail: w.tail, setting: firstSet(u.setting, w.setting)}
 	}
 	return unknownf("a sum of values that are not text")
 }
+
+// maxEnd bounds what is kept of the known ends of a text that is not known.
+const maxEnd = 4096
+
+// begin and end are what is kept of a text's first and last bytes.
+func begin(s string) string { return s[:min(len(s), maxEnd)] }
+func end(s string) string   { return s[max(0, len(s)-maxEnd):] }
 
 func firstSet(a, b string) string {
 	if a != "" {
