@@ -186,10 +186,11 @@ func (q *queue) unqueue(now time.Time, s *slot) {
 		l.emptyAt = now
 	}
 	q.depth--
-	if left := slices.DeleteFunc(q.clients[s.client], func(mate *slot) bool { return mate == s }); len(left) == 0 {
-		delete(q.clients, s.client)
+	mates := q.clients[s.client]
+	if i := slices.Index(mates, s); len(mates) > 1 {
+		q.clients[s.client] = slices.Delete(mates, i, i+1)
 	} else {
-		q.clients[s.client] = left
+		delete(q.clients, s.client)
 	}
 	if q.depth == 0 {
 		q.strain = 0

@@ -649,3 +649,20 @@ func BenchmarkQueueFull(b *testing.B) {
 		q.done(now, q.running.head)
 	}
 }
+
+// BenchmarkQueueFullOfOneClient is a request more where one client fills the
+// queue under strain: its oldest is refused for it.
+func BenchmarkQueueFullOfOneClient(b *testing.B) {
+	now := time.Unix(1e9, 0)
+	q := &queue{limit: 4, size: DefaultQueueSize, patience: time.Minute, mean: time.Second, completed: meanOf}
+	q.push(now, 1, ban.Normal)
+	for range q.size {
+		q.push(now, 1, ban.Normal)
+	}
+	now = now.Add(time.Second)
+	b.ReportAllocs()
+	for b.Loop() {
+		q.strain = 1
+		q.push(now, 1, ban.Normal)
+	}
+}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
@@ -90,16 +91,8 @@ func (q *queue) shed(now time.Time, limit time.Duration) {
 // client whose requests always wait, as many people behind one address, would
 // never have another first one.
 func (q *queue) promote(gone *slot, rank int) {
-	if q.strain == 0 {
-		return
-	}
-	for {
-		var next *slot
-		for _, mate := range q.clients[gone.client] {
-			if mate.class == gone.class && mate.rank > rank {
-				next = mate
-			}
-		}
+	for q.strain > 0 && rank < ranks-1 {
+		next := newestOver(rank, gone.class, q.clients[gone.client])
 		if next == nil {
 			return
 		}
@@ -110,4 +103,14 @@ func (q *queue) promote(gone *slot, rank int) {
 		l.ranks[rank].insert(next)
 		rank = from
 	}
+}
+
+// newestOver is the newest of a class that has more than a rank; nil for none.
+func newestOver(rank int, class ban.Class, mates []*slot) *slot {
+	for _, s := range slices.Backward(mates) {
+		if s.class == class && s.rank > rank {
+			return s
+		}
+	}
+	return nil
 }
