@@ -449,6 +449,15 @@ func TestUselessMethods(t *testing.T) {
 	}
 }
 
+// TestOddUpgrade is the client's fault, and no failure of the app's.
+func TestOddUpgrade(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, flask, nil)
+	if w := g.do("192.0.2.1", "GET", "/", "Connection", "upgrade", "Upgrade", "caf\xc3\xa9"); w.Code != 400 || g.asked.Load() != 0 {
+		t.Errorf("%d, %d requests at the app; want 400, none", w.Code, g.asked.Load())
+	}
+}
+
 func TestHostNames(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Hosts = []string{"App.example", "[::1]"} })
