@@ -377,3 +377,37 @@ func TestWhatCanBeServedIsNotRefused(t *testing.T) {
 func manyClient(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), 32)
 }
+
+// TestLearnedLimitIsNoStrain: an app that comes back to a crowd has all of it at
+// once, until its limit is learned. While it works that off, hardly anybody gets a
+// slot, and nobody is refused for it.
+func TestLearnedLimitIsNoStrain(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q := &queue{size: DefaultQueueSize, patience: 30 * time.Second, learned: true}
+	var crowd, later []*slot
+	for n := range 2000 {
+		crowd = append(crowd, q.push(now, n, ban.Normal))
+	}
+	q.limit = 2
+	for second := range 4 {
+		for range 10 {
+			for range 12 {
+				later = append(later, q.push(now, len(later), ban.Normal))
+			}
+			for _, s := range crowd[:50] {
+				q.done(now, s)
+			}
+			crowd = crowd[50:]
+			now = now.Add(100 * time.Millisecond)
+			q.tick(now)
+		}
+		if q.strain > 1 {
+			t.Errorf("after %d s the strain is %d", second+1, q.strain)
+		}
+	}
+	for n, s := range later {
+		if s.state == slotRefused {
+			t.Fatalf("the request %d of %d was refused", n, len(later))
+		}
+	}
+}

@@ -40,11 +40,11 @@ type queue struct {
 	startedAt time.Time     // when a request got a slot last
 	completed uint64        // requests
 	// strain is for how many seconds there is overload and more come than get a
-	// slot, one less with each second in which fewer do. came and given count
-	// since strainAt.
-	strain      int
-	came, given int
-	strainAt    time.Time
+	// slot or are done, one less with each second in which fewer do. came, given
+	// and ended count since strainAt.
+	strain             int
+	came, given, ended int
+	strainAt           time.Time
 }
 
 const (
@@ -376,6 +376,7 @@ func (q *queue) done(now time.Time, s *slot) {
 		return
 	}
 	s.state = slotDone
+	q.ended++
 	q.running.remove(s)
 	if s.long {
 		q.longs--

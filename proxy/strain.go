@@ -52,18 +52,20 @@ func (q *queue) overloaded(now time.Time) bool {
 // feel counts a second of strain, or takes one back. An app that was away has
 // much to do when it is back, but if no more come than it serves, all will have
 // their turn; and so will a crowd whose each asks again when it is answered. An
-// app that serves nobody is away: that is no strain.
+// app that serves nobody is away: that is no strain. Nor is it while the app works
+// off more than a limit allows that was learned after they had begun.
 func (q *queue) feel(now time.Time) {
+	served := max(q.given, q.ended)
 	switch {
 	case !q.overloaded(now):
 		q.strain = 0
-	case q.given == 0:
-	case q.came > q.given:
+	case served == 0:
+	case q.came > served:
 		q.strain = min(q.strain+1, mostStrain)
 	default:
 		q.strain = max(q.strain-1, 0)
 	}
-	q.came, q.given, q.strainAt = 0, 0, now
+	q.came, q.given, q.ended, q.strainAt = 0, 0, 0, now
 }
 
 // waits is how long a request may wait now: the longer there is strain, the
