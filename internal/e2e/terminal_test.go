@@ -32,13 +32,15 @@ app.run()
 	if err != nil {
 		t.Fatal(err)
 	}
-	startTmux(t, 200, 50, "cd "+dir+" && exec "+path+" app.py --listen "+addr+" --admin off --state "+t.TempDir())
+	x := startTmux(t, 200, 50, "cd "+dir+" && exec "+path+" app.py --listen "+addr+" --admin off --state "+t.TempDir())
 	var text string
 	within(t, patience, "the app answers", func() bool {
 		res, body, err := fetch(&http.Client{Timeout: 5 * time.Second}, "http://"+addr+"/")
 		text = body
 		return err == nil && res.StatusCode == http.StatusOK
 	})
+	x.keys("C-c") // the terminal's end alone is a SIGHUP, so a reload
+	x.ends()
 	words := strings.Fields(text)
 	if len(words) != 3 || words[0] != "none" || words[1] != words[2] {
 		t.Fatalf("the app says %q; want none and its guard's session twice", text)
