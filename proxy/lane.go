@@ -102,8 +102,8 @@ func (l *lanes) quit(client netip.Prefix, next chan struct{}) {
 }
 
 // enter takes a place in the client's lane, and reports whether there was one;
-// if not, the client has been told, or has left. Requests for what the table has are in no lane, and neither are
-// those to an app that welcomes unknown paths.
+// if not, the client has been told, or has left. Requests for what the table has
+// are in no lane, and neither are those to an app that welcomes unknown paths.
 func (x *exchange) enter() bool {
 	if x.verdict.Kind != routes.UnexpectedPath || x.handler.manner.Load() == welcoming {
 		return true

@@ -137,15 +137,15 @@ func TestLeanKeepsConnections(t *testing.T) {
 	}
 }
 
-// TestLeanMeetsAClosedConnection: the app closes kept connections whenever it
-// likes; no request is lost to that.
-func TestLeanMeetsAClosedConnection(t *testing.T) {
-	t.Parallel()
+// rawApp is an app without a server of HTTP: each connection is talked to at the
+// same time as the others, then closed. It returns where it listens.
+func rawApp(t testing.TB, talk func(net.Conn)) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -153,17 +153,27 @@ func TestLeanMeetsAClosedConnection(t *testing.T) {
 				return
 			}
 			go func() {
-				defer c.Close() // after one answer that promised to go on
-				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-				}
+				defer c.Close()
+				talk(c)
 			}()
 		}
 	}()
+	return l.Addr().String()
+}
+
+// TestLeanMeetsAClosedConnection: the app closes kept connections whenever it
+// likes; no request is lost to that.
+func TestLeanMeetsAClosedConnection(t *testing.T) {
+	t.Parallel()
+	addr := rawApp(t, func(c net.Conn) { // which is closed after one answer that promised to go on
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
 	own := &lean{}
 	defer own.CloseIdleConnections()
 	for n := range 50 {
-		if a := ask(t, own, "GET", "http://"+l.Addr().String()+"/"); a.Body != "ok" {
+		if a := ask(t, own, "GET", "http://"+addr+"/"); a.Body != "ok" {
 			t.Fatalf("request %d: %+v", n, a)
 		}
 	}
@@ -212,25 +222,15 @@ func TestLeanGivesUp(t *testing.T) {
 // TestLeanRefusesAnEndlessHeader bounds what an app can make us hold.
 func TestLeanRefusesAnEndlessHeader(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
+	addr := rawApp(t, func(c net.Conn) {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		for {
 			if _, err := io.WriteString(c, "X-Filler: "+strings.Repeat("x", 1000)+"\r\n"); err != nil {
 				return
 			}
 		}
-	}()
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+"/", nil)
+	})
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+"/", nil)
 	if _, err := (&lean{}).RoundTrip(r); err == nil || !strings.Contains(err.Error(), "exceeds 1048576 bytes") {
 		t.Errorf("error %v, want one that names the bound", err)
 	}
@@ -320,36 +320,22 @@ func TestPostIsNeverSentTwice(t *testing.T) {
 // connection, never become the answer to the next request.
 func TestLeanForgetsWhatTalksUnasked(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	said := make(chan struct{}, 100)
-	go func() {
+	addr := rawApp(t, func(c net.Conn) {
+		r := bufio.NewReader(c)
 		for {
-			c, err := l.Accept()
-			if err != nil {
+			if _, err := http.ReadRequest(r); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				for {
-					if _, err := http.ReadRequest(r); err != nil {
-						return
-					}
-					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
-					io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong")
-					said <- struct{}{}
-				}
-			}()
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
+			io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong")
+			said <- struct{}{}
 		}
-	}()
+	})
 	own := &lean{}
 	defer own.CloseIdleConnections()
 	for n := range 20 {
-		if a := ask(t, own, "GET", "http://"+l.Addr().String()+"/"); a.Body != "right" {
+		if a := ask(t, own, "GET", "http://"+addr+"/"); a.Body != "right" {
 			t.Fatalf("request %d: %+v", n, a)
 		}
 		<-said
@@ -405,24 +391,12 @@ func TestLeanGivenUpIsNotStale(t *testing.T) {
 // TestOddStatusIsNoAnswer: an app's status below 100 is its fault, not ours.
 func TestOddStatusIsNoAnswer(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				fmt.Fprintf(c, "HTTP/1.1 %s Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", r.URL.Query().Get("status"))
-			}
-			c.Close()
+	addr := rawApp(t, func(c net.Conn) {
+		if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			fmt.Fprintf(c, "HTTP/1.1 %s Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", r.URL.Query().Get("status"))
 		}
-	}()
-	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Upstream = &url.URL{Scheme: "http", Host: l.Addr().String()} })
+	})
+	g := newRig(t, flask, func(c *Config, _ *ban.Config) { c.Upstream = &url.URL{Scheme: "http", Host: addr} })
 	for status, want := range map[string]int{"000": 502, "099": 502, "299": 299, "999": 999} {
 		res, err := http.Get(g.front.URL + "/?status=" + status)
 		if err != nil {

@@ -18,7 +18,7 @@ func (x *exchange) look(h *Handler, r *http.Request) {
 		x.verdict = x.table.Match(x.identity.Host, r.Method, r.RequestURI)
 	}
 	switch {
-	case !plainTarget(r.RequestURI), !isASCII(first(r.Header, "Upgrade")):
+	case !plainTarget(r.RequestURI), !isPrint(first(r.Header, "Upgrade")):
 		x.verdict = routes.Verdict{Kind: routes.BadRequest}
 		x.local = http.StatusBadRequest
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
@@ -54,9 +54,9 @@ func plainTarget(target string) bool {
 	return true
 }
 
-// isASCII says that a value may be a protocol's name: ReverseProxy refuses any
-// other as if the app had failed.
-func isASCII(s string) bool {
+// isPrint says that a value may be a protocol's name: ReverseProxy refuses any
+// other as if the app had failed (net/http/internal/ascii.IsPrint).
+func isPrint(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f {
 			return false

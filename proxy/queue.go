@@ -413,18 +413,7 @@ func (q *queue) tick(now time.Time) {
 	if now.Sub(q.strainAt) >= time.Second {
 		q.feel(now)
 	}
-	limit := q.waits()
-	for class := range q.lines {
-		l := &q.lines[class]
-		for rank := range l.ranks {
-			for s := l.ranks[rank].head; s != nil && now.Sub(s.since) >= limit; s = l.ranks[rank].head {
-				q.refuse(now, s)
-			}
-		}
-	}
-	if q.strain > 1 {
-		q.shed(now, limit)
-	}
+	q.expire(now)
 }
 
 // estimate expects anew how long those that wait will take: what their routes

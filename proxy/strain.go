@@ -74,13 +74,24 @@ func (q *queue) waits() time.Duration {
 	return max(q.patience/leastPatience, time.Duration(float64(q.patience)/math.Sqrt(float64(max(1, q.strain)))))
 }
 
-// shed refuses those of whom it is known that they would wait for more than
-// limit even if nobody came any more: they need not wait to learn it.
-func (q *queue) shed(now time.Time, limit time.Duration) {
+// expire refuses those that have waited for as long as one may, and from the
+// second second of strain on those of whom it is known that they would wait for
+// longer even if nobody came any more: they need not wait to learn it.
+func (q *queue) expire(now time.Time) {
+	limit := q.waits()
+	q.refuseOldest(now, func(s *slot) bool { return now.Sub(s.since) >= limit })
+	if q.strain > 1 {
+		q.refuseOldest(now, func(s *slot) bool { return q.overload(now, s.class) && now.Sub(s.since)+q.lasts(s.class) > limit })
+	}
+}
+
+// refuseOldest refuses of each line the oldest ones, as long as they are hopeless;
+// those first that would go last.
+func (q *queue) refuseOldest(now time.Time, hopeless func(*slot) bool) {
 	for class := classes - 1; class >= 0; class-- {
 		l := &q.lines[class]
 		for rank := ranks - 1; rank >= 0; rank-- {
-			for s := l.ranks[rank].head; s != nil && q.overload(now, s.class) && now.Sub(s.since)+q.lasts(s.class) > limit; s = l.ranks[rank].head {
+			for s := l.ranks[rank].head; s != nil && hopeless(s); s = l.ranks[rank].head {
 				q.refuse(now, s)
 			}
 		}

@@ -61,29 +61,15 @@ func TestUploadArrivesWhole(t *testing.T) {
 // closes, as gunicorn's workers do.
 func TestEarlyAnswerIsNotLost(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				bufio.NewReaderSize(c, 512).ReadString('\n') // of the header only
-				io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
-				c.(*net.TCPConn).CloseWrite()
-				time.Sleep(20 * time.Millisecond) // the worker goes on before it closes
-			}()
-		}
-	}()
+	addr := rawApp(t, func(c net.Conn) {
+		bufio.NewReaderSize(c, 512).ReadString('\n') // of the header only
+		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
+		c.(*net.TCPConn).CloseWrite()
+		time.Sleep(20 * time.Millisecond) // the worker goes on before it closes
+	})
 	body := bytes.Repeat([]byte("x"), 5<<20)
 	for n := range 20 {
-		res, err := upload(t, "http://"+l.Addr().String()+"/", bytes.NewReader(body), int64(len(body)))
+		res, err := upload(t, "http://"+addr+"/", bytes.NewReader(body), int64(len(body)))
 		if err != nil {
 			t.Fatalf("upload %d: %v", n, err)
 		}

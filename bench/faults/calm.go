@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // mustNotRestart is what looks like a fault to one signal alone, and is none.
@@ -62,7 +64,7 @@ func again(do fault) fault {
 			if err != nil {
 				return fmt.Errorf("after %d times: %w", n, err)
 			}
-			pause(ctx, 10*time.Second)
+			testbed.Pause(ctx, 10*time.Second)
 		}
 	}
 }
@@ -78,7 +80,7 @@ func slowUpload(ctx context.Context, d *daemon) error {
 			if _, err := feed.Write(make([]byte, 1000)); err != nil {
 				return // the other end has gone, and says why
 			}
-			pause(ctx, time.Second)
+			testbed.Pause(ctx, time.Second)
 		}
 		feed.Close()
 	}()
@@ -110,7 +112,7 @@ func slowReader(ctx context.Context, d *daemon) error {
 		if _, err := io.ReadFull(res.Body, part); err != nil {
 			return err
 		}
-		pause(ctx, time.Second)
+		testbed.Pause(ctx, time.Second)
 	}
 	rest, err := io.Copy(io.Discard, res.Body)
 	if want := int64(largeSize - 50*len(part)); err == nil && rest != want {

@@ -255,7 +255,7 @@ func floodAndCrash(ctx context.Context, d *daemon) error {
 			d.ask(ctx, "/", 4)
 		}
 	})
-	pause(ctx, time.Second)
+	testbed.Pause(ctx, time.Second)
 	return kill(ctx, d)
 }
 

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // suite is one run.
@@ -121,14 +123,14 @@ func (r *row) load(ctx context.Context, d *daemon, from agents, s *suite) {
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	d.beside.Go(func() { from.run(loading, "http://"+d.Addr, gets, r.result) })
-	pause(ctx, s.warm)
+	testbed.Pause(ctx, s.warm)
 	at := time.Now()
 	if r.test.calm {
 		d.beside.Go(func() { r.failed = r.test.fault(loading, d) })
 	} else {
 		r.failed = r.test.fault(loading, d)
 	}
-	pause(ctx, r.lasted)
+	testbed.Pause(ctx, r.lasted)
 	events, err := d.events(ctx)
 	if err != nil {
 		r.err = err
@@ -138,12 +140,4 @@ func (r *row) load(ctx context.Context, d *daemon, from agents, s *suite) {
 	d.beside.Wait()
 	r.note = d.note()
 	r.posts = r.result.posted(d.ran())
-}
-
-// pause lets the load run.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

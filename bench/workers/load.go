@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // answer is one request with an answer of 200.
@@ -71,7 +73,7 @@ func ask(ctx context.Context, url, from string, began time.Time) (all []answer, 
 		case ctx.Err() != nil:
 		case err != nil || res.StatusCode != http.StatusOK:
 			failed++
-			pause(ctx, failurePause)
+			testbed.Pause(ctx, failurePause)
 		default:
 			all = append(all, answer{time.Since(began), time.Since(start)})
 		}
@@ -81,14 +83,6 @@ func ask(ctx context.Context, url, from string, began time.Time) (all []answer, 
 
 // failurePause keeps a client that is refused from spinning.
 const failurePause = 10 * time.Millisecond
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
 
 // from sums up what came later than the given time. Failures count all the same.
 func (a answers) from(later time.Duration) result {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flask2ban/flask2ban/internal/testbed"
 	"github.com/flask2ban/flask2ban/routes"
 )
 
@@ -130,22 +131,10 @@ type running struct {
 // write makes the files of an app in a directory that every user can read.
 func write(t testing.TB, files map[string]string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "apptest-")
+	dir, err := testbed.PublicDir(files)
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err != nil {
 		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return dir
 }

@@ -41,18 +41,10 @@ var binary = sync.OnceValues(func() (string, error) {
 // Its name is short enough for a socket's.
 func publicDir(t testing.TB, files map[string]string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "flask2ban-")
+	dir, err := testbed.PublicDir(files)
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err != nil {
 		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return dir
 }

@@ -123,6 +123,14 @@ func kill(list []Stat) {
 // errLate is the end of Poll's patience.
 var errLate = errors.New("not in time")
 
+// Pause waits for d, or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // Poll asks again and again until ok, an error, the end of ctx, or the limit.
 func Poll(ctx context.Context, limit time.Duration, ask func() (bool, error)) error {
 	late, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w (%s)", errLate, limit))

@@ -69,7 +69,7 @@ func (in *interp) methodOfText(s value, name string) value {
 // bounded is v unless it is a text that grew too long.
 func bounded(v value) value {
 	if s, ok := v.(string); ok && len(s) > maxText {
-		return partial("a text that grows too long", s[:200], "")
+		return tooLong(s)
 	}
 	return v
 }
@@ -206,8 +206,8 @@ func strReplace(s string, c *call) value {
 		if !known {
 			return partial("a number of replacements that is not known", "", "")
 		}
-		if n := int64(strings.Count(s, from)); len(s)+int(n)*len(to) > 2*maxText {
-			return partial("a text that grows too long", "", "")
+		if len(s)+strings.Count(s, from)*len(to) > 2*maxText {
+			return tooLong("")
 		}
 		return strings.Replace(s, from, to, int(max(-1, count)))
 	case ok && from != "":

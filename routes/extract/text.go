@@ -55,7 +55,7 @@ func concat(a, b value) value {
 	}
 	switch {
 	case okA && okB && len(x)+len(y) > maxText:
-		return partial("a text that grows too long", x[:min(len(x), 200)], "")
+		return tooLong(x)
 	case okA && okB:
 		return x + y
 	case okA && partB:
@@ -66,6 +66,12 @@ func concat(a, b value) value {
 		return &unknown{why: u.why, text: true, head: u.head, tail: w.tail, setting: firstSet(u.setting, w.setting)}
 	}
 	return unknownf("a sum of values that are not text")
+}
+
+// tooLong is a text that is not computed, as it is longer than maxText; start is
+// known to begin it.
+func tooLong(start string) value {
+	return partial("a text that grows too long", start[:min(len(start), 200)], "")
 }
 
 // maxEnd bounds what is kept of the known ends of a text that is not known.
