@@ -118,17 +118,24 @@ func (e *Engine) restore(p *policy, r Record) {
 	if r.Ban == nil && r.uncharged() && r.Others.uncharged() {
 		return
 	}
-	newcomer := tierEvidence
-	if r.Ban != nil {
-		newcomer = tierBanned | rank(uint32(r.Ban.Until.Unix()))
-	}
 	s, hash := e.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	entry := s.track(k, hash, r.Last, newcomer)
-	if entry == nil || entry.dossier != nil {
-		return
+	if entry := s.track(k, hash, r.Last, r.rank()); entry != nil && entry.dossier == nil {
+		s.reopen(entry, r)
 	}
+}
+
+// rank is what a record is worth in a full table.
+func (r *Record) rank() rank {
+	if r.Ban != nil {
+		return tierBanned | rank(uint32(r.Ban.Until.Unix()))
+	}
+	return tierEvidence
+}
+
+// reopen makes a record the entry's dossier.
+func (s *shard) reopen(entry *entry, r Record) {
 	entry.merit = merit{good: r.Good, bad: r.Bad, routes: r.Routes, sessions: r.Sessions, seen: uint32(r.Last.Unix())}
 	d := s.open(entry)
 	d.saved = true

@@ -169,9 +169,9 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	}
 	d := s.open(entry)
 	d.tell(p, n.Others)
-	if !d.banned(now) && !d.spared(now) && standing == Bannable && !n.Others.uncharged() {
-		if counted := d.tally.sums(now, p.FindTime); p.blocks(counted, &entry.merit) {
-			b, here = d.block(now, p, counted), true
+	if standing == Bannable && !n.Others.uncharged() {
+		if added := d.addsUp(now, p, &entry.merit); added != nil {
+			b, here = added, true
 			s.mark(k, true)
 			e.wake()
 		}
@@ -179,6 +179,18 @@ func (e *Engine) take(now time.Time, p *policy, k key, n News) (b *Ban, here boo
 	s.account(d)
 	s.shrink(now)
 	return b, here, reached
+}
+
+// addsUp bans a client whose evidence, that of others counted, is enough.
+func (d *dossier) addsUp(now time.Time, p *policy, m *merit) *Ban {
+	if d.banned(now) || d.spared(now) {
+		return nil
+	}
+	counted := d.tally.sums(now, p.FindTime)
+	if !p.blocks(counted, m) {
+		return nil
+	}
+	return d.block(now, p, counted)
 }
 
 // shown is the standing of a client that isn't asking for anything now. One that
