@@ -29,6 +29,12 @@ func sampleReport() report {
 			{scenario: scenario{name: "accept", title: "Accept"}, rounds: map[string][]measurement{
 				"HAProxy": {round(10)}, "flask2ban": {round(13)},
 			}},
+			{scenario: scenario{name: "probe", title: "Probe"}, rounds: map[string][]measurement{
+				"nginx": {round(500)}, "flask2ban": {round(50)},
+			}},
+			{scenario: scenario{name: "refuse", title: "Refuse"}, rounds: map[string][]measurement{
+				"flask2ban": {round(20)},
+			}},
 		},
 	}
 }
@@ -50,7 +56,10 @@ func TestTargets(t *testing.T) {
 		"| forward, × Caddy | 0.60 | 0.500 | met |\n",
 		"| forward, × nginx | 3.00 | 2.500 | met |\n",
 		"| accept, × HAProxy | 1.20 | 1.300 | missed |\n",
-		"| probe, × nginx | 0.05 | - | not measured |\n",
+		"| probe, × nginx | 0.05 | 0.100 | missed |\n",
+		"| probe-close, × nginx | 0.05 | - | not measured |\n",
+		"| refuse, × nginx's probe | 0.05 | 0.040 | met |\n",
+		"| accept, × nginx's probe-close | 0.05 | - | not measured |\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%swant the line\n%s", got, want)
@@ -83,8 +92,8 @@ func TestPlotIsXML(t *testing.T) {
 			bars++
 		}
 	}
-	if bars != 6 { // the ground, and five bars
-		t.Errorf("%d rectangles, want 6", bars)
+	if bars != 9 { // the ground, and eight bars
+		t.Errorf("%d rectangles, want 9", bars)
 	}
 	for _, st := range starters {
 		if colours[st.name] == "" {
