@@ -171,16 +171,24 @@ func TestConcurrentUse(t *testing.T) {
 	if s.Waiting != 0 || s.Clients > 2000 {
 		t.Errorf("got %+v", s)
 	}
+	e.audit(t)
+}
+
+// audit holds that the accounts of memory and the order of dossiers are right.
+func (e *Engine) audit(t interface{ Fatalf(string, ...any) }) {
 	for _, shard := range e.shards {
 		bytes := 0
 		for i, d := range shard.dossiers {
 			if d.index != i || d.bare() != (i < shard.bare) {
 				t.Fatalf("dossier %d of %d (%d bare) believes to be %d", i, len(shard.dossiers), shard.bare, d.index)
 			}
+			if got := d.size(); got != d.bytes {
+				t.Fatalf("a dossier of %d bytes has %d in the account", got, d.bytes)
+			}
 			bytes += d.bytes
 		}
 		if bytes != shard.bytes {
-			t.Errorf("the account says %d bytes, the dossiers %d", shard.bytes, bytes)
+			t.Fatalf("the account says %d bytes, the dossiers %d", shard.bytes, bytes)
 		}
 	}
 }

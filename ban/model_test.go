@@ -348,6 +348,7 @@ func (m *machine) Check(t *rapid.T) {
 		m.checkWhy(t, client, c)
 	}
 	m.checkBans(t)
+	m.engine.audit(t)
 }
 
 func (m *machine) checkWhy(t *rapid.T, client netip.Prefix, c *modelClient) {

@@ -113,6 +113,41 @@ func TestForgedRefererIsBlockedFromThirtyPathsOn(t *testing.T) {
 	}
 }
 
+// TestForgedRefererIsBlockedWhateverTheRecord: who uses the app now and then may
+// cause many broken images, but not without end.
+func TestForgedRefererIsBlockedWhateverTheRecord(t *testing.T) {
+	p := newPlay(t, Config{})
+	p.browses(100, 1)
+	for i := range 480 { // 30 for each of 1 + 15 seconds
+		out := p.Observe(p.now, Observation{Client: p.client, Evidence: &Evidence{Kind: UnexpectedPath, Soft: true, Path: fmt.Sprint("/scan/", i)}})
+		if banned := out.Banned != nil; banned != (i == 479) {
+			t.Fatalf("banned %v at path %d", banned, i+1)
+		}
+	}
+}
+
+// TestLateEvidenceOutlivesTheFirst: a client of whom more is held than is
+// remembered whole has, when the first of it has leaked away, the rest.
+func TestLateEvidenceOutlivesTheFirst(t *testing.T) {
+	p := newPlay(t, Config{})
+	begin := p.now
+	soft := func(path string) {
+		p.Observe(p.now, Observation{Client: p.client, Evidence: &Evidence{Kind: UnexpectedPath, Soft: true, Path: path}})
+	}
+	for i := range remembered {
+		soft(fmt.Sprint("/early/", i))
+	}
+	p.now = begin.Add(9 * time.Minute)
+	for i := range 6 {
+		soft(fmt.Sprint("/late/", i))
+	}
+	p.now = begin.Add(DefaultFindTime)
+	p.Expire(p.now)
+	if x := p.Why(p.now, p.client); x.State != "suspect" || x.Score != 6 {
+		t.Errorf("%s with score %v, want a suspect with 6", x.State, x.Score)
+	}
+}
+
 func TestForeignImageOfHoneypath(t *testing.T) {
 	p := newPlay(t, Config{})
 	for range 30 {
@@ -200,7 +235,7 @@ func TestSharedAddress(t *testing.T) {
 func TestBansGrowToAWeek(t *testing.T) {
 	p := newPlay(t, Config{Rand: func() float64 { return 0.5 }})
 	want := 10 * time.Minute
-	for n := range 14 {
+	for n := range 40 { // twenty doublings more would be no int64 of nanoseconds
 		out := p.Observe(p.now, Observation{Client: p.client, Evidence: &Evidence{Kind: Honeypath, Path: fmt.Sprint("/", n)}})
 		if out.Banned == nil || out.Banned.Count != n+1 {
 			t.Fatalf("ban %d: got %+v", n+1, out.Banned)
@@ -215,15 +250,24 @@ func TestBansGrowToAWeek(t *testing.T) {
 
 func TestBanCountIsForgotten(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		after time.Duration // the ban's end
-		want  int
+		name     string
+		offended time.Duration // after the ban's end; 0: not
+		after    time.Duration // the ban's end
+		want     int
 	}{
-		{"at once", 0, 2}, {"a moment before", 20*time.Minute - time.Second, 2}, {"after twice the bantime", 20 * time.Minute, 1},
+		{"at once", 0, 0, 2},
+		{"a moment before", 0, 20*time.Minute - time.Second, 2},
+		{"after twice the bantime", 0, 20 * time.Minute, 1},
+		{"a moment before, with evidence since", 15 * time.Minute, 35*time.Minute - time.Second, 2},
+		{"after twice the bantime without evidence", 15 * time.Minute, 35 * time.Minute, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPlay(t, Config{BanJitter: -1})
 			first := p.asks(false, &Evidence{Kind: Honeypath, Path: "/.env"}).Banned
+			if c.offended > 0 {
+				p.now = first.Until.Add(c.offended)
+				p.Observe(p.now, Observation{Client: p.client, Evidence: &Evidence{Kind: UnexpectedPath, Path: "/old"}})
+			}
 			p.now = first.Until.Add(c.after)
 			out := p.Observe(p.now, Observation{Client: p.client, Evidence: &Evidence{Kind: Honeypath, Path: "/.env"}})
 			if out.Banned == nil || out.Banned.Count != c.want {
@@ -452,6 +496,21 @@ func TestWeights(t *testing.T) {
 	p.client = netip.MustParsePrefix("192.0.2.2/32")
 	if p.asks(true, &Evidence{Kind: "spam", Path: "/post"}).Banned == nil {
 		t.Error("a kind of the app's own with weight 5 did not block")
+	}
+}
+
+// TestKindsOfTheAppsOwn: what an app reports counts each time, also for one path,
+// and with weight 1 unless the configuration has another.
+func TestKindsOfTheAppsOwn(t *testing.T) {
+	p := newPlay(t, Config{Weights: map[Kind]float64{"rude": .5}})
+	for kind, times := range map[Kind]int{"spam": 5, "rude": 10} {
+		p.client = netip.PrefixFrom(p.client.Addr().Next(), 32)
+		for i := range times {
+			out := p.asks(true, &Evidence{Kind: kind, Path: "/post"})
+			if banned := out.Banned != nil; banned != (i == times-1) {
+				t.Errorf("%s: banned %v at report %d, want at %d", kind, banned, i+1, times)
+			}
+		}
 	}
 }
 

@@ -45,12 +45,17 @@ func TestSums(t *testing.T) {
 
 func TestOnePathOfTwoKindsIsOneSoftPath(t *testing.T) {
 	var tally tally
-	first, second := piece(0, "/a", 1, true), piece(0, "/a", .5, true)
+	first, second := piece(0, "/a", 1, true), piece(time.Minute, "/a", .5, true)
 	second.Kind = UnexpectedMethod
 	tally.add(first, false, minutes10)
 	tally.add(second, false, minutes10)
-	if got, want := tally.sums(start, minutes10), (sums{soft: 1.5, softPaths: 1}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	for at, want := range map[time.Duration]sums{
+		time.Minute: {soft: 1.5, softPaths: 1},
+		minutes10:   {soft: .5, softPaths: 1}, // the second alone
+	} {
+		if got := tally.sums(start.Add(at), minutes10); got != want {
+			t.Errorf("after %v: got %+v, want %+v", at, got, want)
+		}
 	}
 }
 
@@ -62,9 +67,9 @@ func TestBeyondTheRemembered(t *testing.T) {
 		if !tally.add(piece(time.Duration(i)*minutes10/10_000, fmt.Sprint("/", i), 1, i%2 == 0), false, minutes10) {
 			t.Fatalf("piece %d did not count", i)
 		}
-	}
-	if len(tally.pieces) > remembered || len(tally.more) > overflowParts+1 {
-		t.Errorf("%d pieces and %d parts are kept", len(tally.pieces), len(tally.more))
+		if len(tally.pieces) > remembered || len(tally.more) > overflowParts+1 {
+			t.Fatalf("of %d, %d pieces and %d parts are kept", i+1, len(tally.pieces), len(tally.more))
+		}
 	}
 	got := tally.sums(start.Add(minutes10-minutes10/10_000), minutes10)
 	if least := 10_000. * (overflowParts - 1) / overflowParts; got.score() > 10_000 || got.score() < least-1 {
