@@ -248,8 +248,13 @@ func TestWhyOfOthers(t *testing.T) {
 	}
 	p.probes("/b")
 	p.asks(false, &Evidence{Kind: UnexpectedPath, Soft: true, Path: "/c"})
-	want := "throttled to 10 requests a second, 1 on unknown paths: score 3 of 5 (1 of it soft: others may have caused it)"
+	want := "throttled on unknown paths to 1 a second, served as everyone elsewhere: score 3 of 5 (1 of it soft: others may have caused it)"
 	if x := p.Why(p.now, p.client); x.Summary != want || x.Expires.IsZero() {
+		t.Errorf("got %q, want %q", x.Summary, want)
+	}
+	p.probes("/d")
+	want = "throttled to 10 requests a second, 1 on unknown paths: score 4 of 5 (1 of it soft: others may have caused it)"
+	if x := p.Why(p.now, p.client); x.Summary != want {
 		t.Errorf("got %q, want %q", x.Summary, want)
 	}
 }

@@ -13,7 +13,8 @@ type Request struct {
 	// Addr is the client's own address, for rules that name peers; the zero
 	// Addr means the first of Client.
 	Addr netip.Addr
-	// Known says that the route table has this URL.
+	// Known says that the route table has this URL, or may lack one that the app
+	// has.
 	Known bool
 	// Route is the pattern matched, empty where there is none.
 	Route string
@@ -75,7 +76,7 @@ const (
 	// Bannable clients are people or machines that stand for themselves.
 	Bannable Standing = iota
 	// SuspectOnly clients most likely stand for many (a NAT, an ingress, a CDN
-	// that isn't declared a trusted proxy): throttled, never blocked.
+	// that isn't declared a trusted proxy): throttled on unknown URLs, never blocked.
 	SuspectOnly
 	// Never clients are neither throttled nor blocked; what they do is
 	// remembered for Why only.

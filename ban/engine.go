@@ -137,16 +137,19 @@ func (m *merit) class() Class {
 func (e *Engine) admitOffender(now time.Time, p *policy, s *shard, entry *entry, r Request) Decision {
 	d := entry.dossier
 	banned := d.banned(now)
-	suspect := !banned && p.suspects(d.tally.sums(now, p.FindTime))
-	if !suspect && !banned {
+	counted := d.tally.sums(now, p.FindTime)
+	if !banned && !p.suspects(counted) {
 		return Decision{Class: entry.merit.class()}
 	}
-	switch standing := p.Standing(r.Client.Addr()); {
+	standing := p.Standing(r.Client.Addr())
+	switch {
 	case banned && standing == Bannable:
 		d.refusals++
 		return p.refuse(now, d.ban, d.refusals)
 	case banned || standing == Never:
 		return Decision{Class: Normal}
+	case r.Known && !p.slows(counted, standing):
+		return Decision{Class: entry.merit.class(), AnswerLocally: true}
 	}
 	if d.gate == nil {
 		d.gate = newGate(p)

@@ -90,6 +90,14 @@ func (p *policy) blocks(s sums, m *merit) bool {
 // suspects says whether that much evidence makes a suspect.
 func (p *policy) suspects(s sums) bool { return s.score() >= p.MaxRetry/2-rounding }
 
+// slows says whether that much evidence slows a suspect on the app's own URLs, too.
+// Soft evidence does not: a page with three broken images would else have most of
+// its hundred good ones refused. Nor does anything where the client stands for
+// many: one scanner would else slow down everybody.
+func (p *policy) slows(s sums, standing Standing) bool {
+	return standing == Bannable && s.hard >= p.MaxRetry/2-rounding
+}
+
 // bantime is how long the n-th ban lasts.
 func (p *policy) bantime(n int) time.Duration {
 	d := p.BanTimeMax

@@ -55,6 +55,36 @@ func TestSuspectsBurstThenWaitThenGoAway(t *testing.T) {
 	}
 }
 
+// TestWhatOthersCausedSlowsNoKnownURL: broken images make a page's reader a suspect,
+// and a scanner behind a proxy that nobody declared all of its clients; what the app
+// has stays theirs at any rate.
+func TestWhatOthersCausedSlowsNoKnownURL(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		soft     bool
+		standing Standing
+	}{{"soft evidence", true, Bannable}, {"an address of many", false, SuspectOnly}} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlay(t, Config{Standing: func(netip.Addr) Standing { return c.standing }})
+			for _, path := range []string{"/a", "/b", "/c", "/d", "/e", "/f"} {
+				p.Observe(p.now, Observation{Client: p.client, Evidence: &Evidence{Kind: UnexpectedPath, Path: path, Soft: c.soft}})
+			}
+			p.wantState("suspect")
+			for i := range 500 {
+				if d := p.admit(true); d.Action != Allow || d.Class != Normal || !d.AnswerLocally {
+					t.Fatalf("known URL %d: %+v", i+1, d)
+				}
+			}
+			for range 5 {
+				p.admit(false)
+			}
+			if d := p.admit(false); d.Action != Wait || d.Class != Suspect {
+				t.Errorf("a sixth unknown path at once: %+v, want it to wait", d)
+			}
+		})
+	}
+}
+
 func TestRefusedRequestsTakeNoTokens(t *testing.T) {
 	p := suspect(t, Config{})
 	for range 5 {

@@ -179,8 +179,11 @@ func (x *Explanation) blocked(p *policy, now time.Time) string {
 }
 
 func (x *Explanation) suspect(p *policy) string {
-	text := fmt.Sprintf("throttled to %v requests a second, %v on unknown paths: score %.4g of %.4g",
-		p.SuspectKnown.PerSecond, p.SuspectUnknown.PerSecond, x.Score, x.MaxRetry)
+	limits := fmt.Sprintf("to %v requests a second, %v on unknown paths", p.SuspectKnown.PerSecond, p.SuspectUnknown.PerSecond)
+	if !p.slows(sums{hard: x.Score - x.Soft}, x.Standing) {
+		limits = fmt.Sprintf("on unknown paths to %v a second, served as everyone elsewhere", p.SuspectUnknown.PerSecond)
+	}
+	text := fmt.Sprintf("throttled %s: score %.4g of %.4g", limits, x.Score, x.MaxRetry)
 	switch {
 	case p.Observe:
 		text = "would be " + text

@@ -213,3 +213,9 @@ func (x *exchange) label() string {
 func (x *exchange) known() bool {
 	return x.verdict.Kind == routes.Found || x.verdict.Kind == routes.Redirect
 }
+
+// lacking says that the URL is none of the app's: the table is sure, and the app
+// was not seen to answer well what no route of it has.
+func (x *exchange) lacking() bool {
+	return x.verdict.Kind.Lacking() && (x.verdict.Kind != routes.UnexpectedPath || x.handler.manner.Load() != welcoming)
+}

@@ -202,7 +202,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.decision = h.Engine.Admit(x.start, ban.Request{
 		Client: x.identity.Client,
 		Addr:   x.identity.Addr,
-		Known:  x.known(),
+		Known:  !x.lacking(),
 		Route:  x.route(),
 		Method: r.Method,
 	})

@@ -48,6 +48,16 @@ func (k Kind) String() string {
 	return kindWords[k]
 }
 
+// Lacking says that the table is sure of having no such URL: a route of the app's
+// can't be what is asked for.
+func (k Kind) Lacking() bool {
+	switch k {
+	case UnexpectedPath, UnexpectedMethod, BadValue, Honeypath, BadRequest:
+		return true
+	}
+	return false
+}
+
 var kindWords = [...]string{
 	Found:            "route",
 	Redirect:         "redirect",

@@ -134,7 +134,7 @@ func (l *lane) replay(r *record) {
 		return
 	}
 
-	d := l.engine.Admit(q.now, ban.Request{Client: r.client, Known: known, Route: q.route, Method: r.method})
+	d := l.engine.Admit(q.now, ban.Request{Client: r.client, Known: !q.kind.Lacking(), Route: q.route, Method: r.method})
 	if d.Wait > 0 {
 		l.engine.Waited(q.now.Add(d.Wait), d, false)
 	}
