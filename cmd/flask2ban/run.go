@@ -115,7 +115,10 @@ func (s *service) innerParts(ctx context.Context) ([]part, error) {
 	if s.before != nil {
 		parts = append(parts, part{"predecessor", s.hearPredecessor})
 	}
-	parts = append(parts, part{"systemd", func(ctx context.Context) error { return s.manager.Serve(ctx, s.health) }})
+	parts = append(parts, part{"systemd", func(ctx context.Context) error {
+		s.before.AwaitKnown(ctx)
+		return s.manager.Serve(ctx, s.health)
+	}})
 	if s.notify != nil {
 		parts = append(parts, part{"notifications", s.notify.Serve}, part{"notifications of bans", s.watchBans})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/state"
 	"github.com/flask2ban/flask2ban/internal/store"
+	"github.com/flask2ban/flask2ban/internal/systemd"
 )
 
 // held is what only one process can have: the store, whose file is locked, and
@@ -108,12 +109,13 @@ func (s *service) takeOver(ctx context.Context) error {
 	return s.hold(ctx)
 }
 
-// hearPredecessor tells it that we serve, and hears what it still finds out.
+// hearPredecessor tells it that we serve, and hears what it still finds out
+// until its last requests are done.
 func (s *service) hearPredecessor(ctx context.Context) error {
 	if err := s.before.Serving(); err != nil {
 		s.log.Warn("the predecessor can't be told that we serve", "error", err)
 	}
-	s.before.Heard(ctx, func(data json.RawMessage) {
+	s.before.Heard(ctx, cmdline.Patience(s.config), func(data json.RawMessage) {
 		var r ban.Record
 		if err := json.Unmarshal(data, &r); err != nil {
 			s.log.Warn("a record of the predecessor is lost", "error", err)
@@ -141,7 +143,7 @@ func (s *service) upgradeOnSignal(ctx context.Context, end func()) error {
 			return
 		}
 		s.log.Info("a successor has taken over", "pid", s.after.PID())
-		s.manager.Successor(s.after.PID())
+		cmdline.Name(s.manager, s.after, s.log)
 		end()
 	})
 }
@@ -154,7 +156,7 @@ func (s *service) upgrade(ctx context.Context) error {
 	if err := s.copySockets(sockets); err != nil {
 		return err
 	}
-	next, err := handover.Start(wait, sockets)
+	next, err := handover.Start(wait, sockets, systemd.Watched())
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -136,8 +137,12 @@ func (s *service) run(ctx context.Context) error {
 	defer stop()
 	notifier := systemd.Notifier{Log: s.log}
 	commands := s.serveCommands(inner, local)
-	parts := make(chan error, 3)
-	go func() { parts <- notifier.Serve(inner, s.health) }()
+	parts := make(chan error, 4)
+	go func() { parts <- s.hearPredecessor(inner) }()
+	go func() {
+		s.before.AwaitKnown(inner)
+		parts <- notifier.Serve(inner, s.health)
+	}()
 	go func() { parts <- s.restartOnHangup(inner, &notifier) }()
 	go func() { parts <- s.upgradeOnSignal(inner, &notifier, commands) }()
 	err = <-served
@@ -146,6 +151,14 @@ func (s *service) run(ctx context.Context) error {
 		err = errors.Join(err, <-parts)
 	}
 	return errors.Join(err, commands.close())
+}
+
+// hearPredecessor returns when a predecessor's last requests are done.
+func (s *service) hearPredecessor(ctx context.Context) error {
+	if s.before != nil {
+		s.before.Heard(ctx, cmdline.Patience(s.config), func(json.RawMessage) {})
+	}
+	return nil
 }
 
 // own opens the command socket before anything of the app runs: of a state
@@ -207,7 +220,7 @@ func (s *service) upgradeOnSignal(ctx context.Context, n *systemd.Notifier, c *c
 			return
 		}
 		s.log.Info("a successor has taken over", "pid", s.after.PID())
-		n.Successor(s.after.PID())
+		cmdline.Name(n, s.after, s.log)
 		s.end()
 	})
 }
@@ -220,7 +233,7 @@ func (s *service) upgrade(ctx context.Context, c *commands) error {
 		return err
 	}
 	defer socket.Close()
-	next, err := handover.Start(ctx, handover.Sockets{appSocket: socket})
+	next, err := handover.Start(ctx, handover.Sockets{appSocket: socket}, systemd.Watched())
 	if err != nil {
 		return err
 	}

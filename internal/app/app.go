@@ -101,6 +101,9 @@ type Config struct {
 	// NoFile bounds the open files of each of the app's processes; 0 means
 	// our own bound.
 	NoFile int
+	// NoNetAdmin takes CAP_NET_ADMIN from the app, which it would inherit
+	// where a service manager has given us that (AmbientCapabilities=).
+	NoNetAdmin bool
 	// AnswerTimeout is how long the app may take until it begins to answer a
 	// request, which then is given up; streams, uploads and slow clients
 	// aside. 0 means DefaultAnswerTimeout, less than 0 is for ever.

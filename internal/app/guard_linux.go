@@ -48,6 +48,7 @@ type guardOrder struct {
 	Cleanup string              `json:"cleanup"`
 	Umask   string              `json:"umask,omitempty"`
 	NoFile  int                 `json:"nofile,omitempty"`
+	NoAdmin bool                `json:"noadmin,omitempty"`
 
 	own   []string // variables that the hook takes out again, with their values
 	named namedPort
@@ -174,6 +175,9 @@ func (g *guard) limit() error {
 			return fmt.Errorf("umask %s: %w", g.order.Umask, err)
 		}
 		unix.Umask(int(mask))
+	}
+	if g.order.NoAdmin { // an error means a kernel before 4.3, which hands nothing on
+		unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_LOWER, unix.CAP_NET_ADMIN, 0, 0)
 	}
 	if g.order.NoFile == 0 {
 		return nil

@@ -212,7 +212,7 @@ func (a *App) orderFor(p *place) (guardOrder, error) {
 	}
 	a.history.set(p, func(s *State) { s.Command, s.User = argv, a.identity.name })
 	return guardOrder{Path: path, Argv: argv, Env: env, Dir: target.dir, As: a.identity.credential(), Cleanup: dir, own: own, named: named,
-		Umask: a.config.Umask, NoFile: a.config.NoFile}, nil
+		Umask: a.config.Umask, NoFile: a.config.NoFile, NoAdmin: a.config.NoNetAdmin}, nil
 }
 
 // Python is the interpreter that runs the app; zero where the command brings

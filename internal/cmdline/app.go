@@ -40,6 +40,7 @@ func AppConfig(c *config.Config) app.Config {
 		MemoryMax:     int64(c.MemoryMax),
 		MaxAge:        c.MaxAge,
 		MaxRequests:   uint64(c.MaxRequests),
+		NoNetAdmin:    c.Kernel,
 	}
 }
 
@@ -60,17 +61,35 @@ func ExitOf(err error) error {
 	return err
 }
 
-// NewLogger is the log as the configuration wants it.
+// NewLogger is the log as the configuration wants it. To the journal, lines have
+// priorities, and text no time: it notes that itself.
 func NewLogger(w io.Writer, c *config.Config) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo // config has checked it
 	}
 	options := &slog.HandlerOptions{Level: level}
-	if c.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
+	handler := func(w io.Writer) slog.Handler {
+		if c.LogJSON {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	if !systemd.IsJournal(w) {
+		return slog.New(handler(w))
+	}
+	if !c.LogJSON {
+		options.ReplaceAttr = withoutTime
+	}
+	return slog.New(systemd.JournalHandler(w, handler))
+}
+
+// withoutTime leaves a record's own time out.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // StateLog logs how the app is, each time that it differs. It is for one goroutine.

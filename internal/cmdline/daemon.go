@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"unicode"
 
@@ -41,7 +42,7 @@ func (p Program) Daemon(ctx context.Context, dir string) (*admin.Client, error) 
 	switch len(live) {
 	case 0:
 		return nil, fmt.Errorf("no %s runs%w (looked in %s): start one with %s app.py, or name its state directory with --state DIR%s",
-			p.Name, errNone, base, p.Name, p.rootHint(ctx))
+			p.Name, errNone, base, p.Name, p.rootHint())
 	case 1:
 		return admin.NewClient(live[0]), nil
 	}
@@ -57,7 +58,7 @@ func (silent) Error() string   { return "" }
 func (s silent) Unwrap() error { return s.error }
 
 // rootHint tells a user whose daemon may run as root how to ask it.
-func (p Program) rootHint(ctx context.Context) string {
+func (p Program) rootHint() string {
 	if p.Root {
 		return ""
 	}
@@ -65,9 +66,9 @@ func (p Program) rootHint(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	live, err := state.Find(ctx, base)
-	if len(live) > 0 || errors.Is(err, fs.ErrPermission) {
-		return "; if it runs as root, ask with sudo"
+	entries, err := os.ReadDir(base)
+	if len(entries) > 0 || errors.Is(err, fs.ErrPermission) {
+		return "; if it runs as root or as a service, ask with sudo"
 	}
 	return ""
 }

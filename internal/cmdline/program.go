@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/flask2ban/flask2ban/internal/config"
+	"github.com/flask2ban/flask2ban/internal/systemd"
 )
 
 // The exit codes.
@@ -67,7 +68,11 @@ func (p Program) Run(ctx context.Context, root *cobra.Command, args []string) in
 		exit = &ExitError{Failed, err}
 	}
 	if exit.Err != nil {
-		fmt.Fprintf(p.Stderr, "%s %v\n", p.Painter(p.Stderr)(Red, p.Name+":"), err)
+		text := fmt.Sprintf("%s %v", p.Painter(p.Stderr)(Red, p.Name+":"), err)
+		if systemd.IsJournal(p.Stderr) {
+			text = systemd.Prioritized(systemd.ErrorPriority, text)
+		}
+		fmt.Fprintln(p.Stderr, text)
 	}
 	return exit.Code
 }

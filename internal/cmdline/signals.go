@@ -1,12 +1,16 @@
 package cmdline
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/flask2ban/flask2ban/internal/app"
+	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/handover"
 	"github.com/flask2ban/flask2ban/internal/systemd"
 )
@@ -36,6 +40,25 @@ func Survive() (stop func()) {
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, syscall.SIGHUP, syscall.SIGUSR2)
 	return func() { signal.Stop(ignored) }
+}
+
+// Name has the service manager, if there is one, take a successor for the
+// service, and tells the successor.
+func Name(n *systemd.Notifier, s *handover.Successor, log *slog.Logger) {
+	n.Successor(s.PID())
+	if err := s.Known(); err != nil {
+		log.Warn("the successor can't be told that it is the service", "error", err)
+	}
+}
+
+// Patience is how long the end of a service waits for a predecessor that still
+// answers its last requests. With the end of the main process systemd kills all
+// others; a shell or a container waits for the predecessor itself.
+func Patience(c *config.Config) time.Duration {
+	if !systemd.Watched() {
+		return 0
+	}
+	return cmp.Or(c.StopTimeout, app.DefaultStopTimeout)
 }
 
 // WaitFor stays in the place of a successor where somebody waits for us: a

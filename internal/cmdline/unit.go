@@ -76,7 +76,7 @@ func (p Program) unit(ctx context.Context, cfg *config.Config, flags *pflag.Flag
 	if err != nil {
 		return systemd.Unit{}, err
 	}
-	u := systemd.Unit{Program: p.Name, Name: name, App: cfg.App, Dir: dir, User: own, LowPort: slices.ContainsFunc(cfg.Listen, isLow)}
+	u := systemd.Unit{Program: p.Name, Name: name, App: cfg.App, Dir: dir, User: own, Capabilities: capabilities(cfg)}
 	if u.App == "" {
 		u.App = cfg.Command[0]
 	}
@@ -100,8 +100,19 @@ func (p Program) unit(ctx context.Context, cfg *config.Config, flags *pflag.Flag
 	return u, nil
 }
 
+// capabilities are those that a service needs for what it is to do.
+func capabilities(cfg *config.Config) (needed []string) {
+	if slices.ContainsFunc(cfg.Listen, isLow) {
+		needed = append(needed, "CAP_NET_BIND_SERVICE")
+	}
+	if cfg.Kernel {
+		needed = append(needed, "CAP_NET_ADMIN")
+	}
+	return needed
+}
+
 func isLow(address string) bool {
-	_, port, err := net.SplitHostPort(address)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(address, "https://"))
 	n, err2 := strconv.Atoi(port)
 	return err == nil && err2 == nil && n > 0 && n < 1024
 }

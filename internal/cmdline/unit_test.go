@@ -87,6 +87,10 @@ func TestUnitKeepsEachFlag(t *testing.T) {
 			t.Errorf("the unit lacks %s:\n%s", want, unit)
 		}
 	}
+	if unit, err = unitOf(t, filepath.Join(dir, "app.py"), "--python", "/usr/bin/python3", "--listen", "https://:443", "--acme-domain", "example.org", "--kernel"); err != nil ||
+		!strings.Contains(unit, "\nAmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN\n") {
+		t.Errorf("what --kernel needs is missing, %v:\n%s", err, unit)
+	}
 	if strings.Contains(line, "--name") {
 		t.Errorf("the unit's own name is a flag of the service: %s", line)
 	}
@@ -155,7 +159,7 @@ func TestUnitRefuses(t *testing.T) {
 }
 
 func TestIsLow(t *testing.T) {
-	for addr, want := range map[string]bool{":80": true, "127.0.0.1:443": true, "[::1]:1023": true, ":1024": false, ":0": false, ":http": false, "80": false} {
+	for addr, want := range map[string]bool{":80": true, "127.0.0.1:443": true, "[::1]:1023": true, "https://:443": true, "https://:8443": false, ":1024": false, ":0": false, ":http": false, "80": false} {
 		if got := isLow(addr); got != want {
 			t.Errorf("%s: got %v", addr, got)
 		}

@@ -42,6 +42,7 @@ type message struct {
 	Ready   bool            `json:"ready,omitempty"`   // the new one
 	Go      bool            `json:"go,omitempty"`      // the old one has let go
 	Serving bool            `json:"serving,omitempty"` // the new one
+	Known   bool            `json:"known,omitempty"`   // the service manager knows the new one
 	Error   string          `json:"error,omitempty"`   // the new one can't
 	Record  json.RawMessage `json:"record,omitempty"`  // of the old one, afterwards
 }
@@ -135,7 +136,12 @@ type Successor struct {
 // Start starts the program again, as it was called, with sockets, and returns
 // when it is ready to take over. An error says why it is not; then it is gone,
 // and nothing has changed.
-func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
+//
+// As a sibling it is not our child but our parent's, who is then told of it:
+// a service manager lets only a child of its own end in order. One that was
+// somebody else's when it became the main process gets SIGKILL from systemd
+// at once, without SIGTERM, where the unit has KillMode=mixed.
+func Start(ctx context.Context, sockets Sockets, sibling bool) (*Successor, error) {
 	exe, err := program()
 	if err != nil {
 		return nil, err
@@ -155,16 +161,41 @@ func Start(ctx context.Context, sockets Sockets) (*Successor, error) {
 		return nil, err
 	}
 	s.cmd = command(exe, theirs, sockets)
+	wait := children.Wait
+	if sibling {
+		wait = siblings(s.cmd)
+	}
 	if err := children.Start(s.cmd); err != nil {
 		c.conn.Close()
 		return nil, fmt.Errorf("start %s: %w", exe, err)
 	}
 	theirs.Close() // or we would not see the successor's end
 	go func() {
-		children.Wait(s.cmd)
+		wait(s.cmd)
 		close(s.ended)
 	}()
 	return s, s.await(ctx, func(m message) bool { return m.Ready })
+}
+
+// siblings has a command start as a child of our parent's (CLONE_PARENT of
+// clone(2)), and returns what waits for its end: only a parent may wait(2).
+// Before Linux 5.4 it does not wait.
+func siblings(cmd *exec.Cmd) (wait func(*exec.Cmd) error) {
+	pidfd := -1
+	cmd.SysProcAttr.Cloneflags |= unix.CLONE_PARENT
+	cmd.SysProcAttr.PidFD = &pidfd
+	return func(*exec.Cmd) error {
+		if pidfd < 0 {
+			return errors.ErrUnsupported
+		}
+		defer unix.Close(pidfd)
+		for {
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
+			if !errors.Is(err, unix.EINTR) {
+				return err
+			}
+		}
+	}
 }
 
 // program is the file that we were started from; where an installation has put
@@ -243,6 +274,9 @@ func (s *Successor) Go(ctx context.Context) error {
 	return s.await(ctx, func(m message) bool { return m.Serving })
 }
 
+// Known says that the service manager knows the successor, and hears it now.
+func (s *Successor) Known() error { return s.channel.send(message{Known: true}) }
+
 // Send tells the successor something that we have learned since.
 func (s *Successor) Send(v any) error {
 	data, err := json.Marshal(v)
@@ -256,6 +290,7 @@ func (s *Successor) Send(v any) error {
 type Predecessor struct {
 	channel *channel
 	sockets Sockets
+	known   chan struct{} // closed when the service manager knows us
 }
 
 // FromPredecessor returns what a predecessor has left; nil where there is none.
@@ -277,7 +312,7 @@ func FromPredecessor() (*Predecessor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("$%s: %w", variable, err)
 	}
-	p := &Predecessor{sockets: Sockets{}}
+	p := &Predecessor{sockets: Sockets{}, known: make(chan struct{})}
 	for i, name := range names {
 		unix.CloseOnExec(fd + 1 + i)
 		p.sockets[name] = os.NewFile(uintptr(fd+1+i), name)
@@ -331,17 +366,43 @@ func (p *Predecessor) Serving() error {
 // Fail says why we can't take over.
 func (p *Predecessor) Fail(err error) { p.channel.send(message{Error: err.Error()}) }
 
-// Heard calls each with what the old process has still to say, until it ends or
-// ctx does.
-func (p *Predecessor) Heard(ctx context.Context, each func(json.RawMessage)) {
+// Heard calls each with what the old process has still to say, until it ends.
+// It returns patience after ctx has ended, at the latest.
+func (p *Predecessor) Heard(ctx context.Context, patience time.Duration, each func(json.RawMessage)) {
+	hearing, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, end) })()
 	defer p.channel.conn.Close()
+	known := sync.OnceFunc(func() { close(p.known) })
+	defer known()
 	for {
-		m, err := p.channel.receive(ctx)
+		m, err := p.channel.receive(hearing)
 		if err != nil {
 			return
+		}
+		if m.Known {
+			known()
 		}
 		if m.Record != nil {
 			each(m.Record)
 		}
+	}
+}
+
+// knownAfter is when a service manager knows us for sure. A predecessor of an
+// earlier version does not say so.
+const knownAfter = 5 * time.Second
+
+// AwaitKnown waits until the service manager hears us, and not only our
+// predecessor, who [Predecessor.Heard] must be heard meanwhile; not at all
+// where there was none.
+func (p *Predecessor) AwaitKnown(ctx context.Context) {
+	if p == nil {
+		return
+	}
+	select {
+	case <-p.known:
+	case <-ctx.Done():
+	case <-time.After(knownAfter):
 	}
 }

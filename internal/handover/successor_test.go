@@ -82,7 +82,7 @@ func answer(l net.Listener, p *Predecessor, names []string) {
 	heard := make(chan string, 1)
 	go func() {
 		var all []string
-		p.Heard(context.Background(), func(data json.RawMessage) { all = append(all, string(data)) })
+		p.Heard(context.Background(), 0, func(data json.RawMessage) { all = append(all, string(data)) })
 		heard <- strings.Join(all, " ")
 	}()
 	records := <-heard
@@ -111,8 +111,14 @@ func listening(t *testing.T) (net.Listener, *os.File) {
 	return l, f
 }
 
-// begin starts a successor of some kind.
+// begin starts a successor of some kind, as our child.
 func begin(t *testing.T, kind string, limit time.Duration) (*Successor, net.Listener, error) {
+	t.Helper()
+	return beginAs(t, kind, limit, false)
+}
+
+// beginAs starts a successor of some kind, as our child or as our sibling.
+func beginAs(t *testing.T, kind string, limit time.Duration, sibling bool) (*Successor, net.Listener, error) {
 	t.Helper()
 	t.Setenv(role, kind)
 	front, copied := listening(t)
@@ -121,7 +127,7 @@ func begin(t *testing.T, kind string, limit time.Duration) (*Successor, net.List
 	defer sockets.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	s, err := Start(ctx, sockets)
+	s, err := Start(ctx, sockets, sibling)
 	if s != nil {
 		t.Cleanup(func() {
 			s.cmd.Process.Kill() // fails where it has ended
@@ -191,16 +197,19 @@ func TestSuccessorDiesBySignal(t *testing.T) {
 // TestSuccessorsThatDoNotTakeOver: each says why, and none is left, however stubborn.
 func TestSuccessorsThatDoNotTakeOver(t *testing.T) {
 	for _, tt := range []struct {
-		kind  string
-		limit time.Duration
-		want  string
+		kind    string
+		limit   time.Duration
+		sibling bool
+		want    string
 	}{
-		{"ends", time.Minute, "it ended before it was ready"},
-		{"fails", time.Minute, "the store is locked"},
-		{"hasty", time.Minute, "it said something else than that it is ready"},
-		{"hangs", time.Second, "it was not ready in time"},
+		{"ends", time.Minute, false, "it ended before it was ready"},
+		{"ends", time.Minute, true, "it ended before it was ready"},
+		{"fails", time.Minute, false, "the store is locked"},
+		{"hasty", time.Minute, false, "it said something else than that it is ready"},
+		{"hangs", time.Second, false, "it was not ready in time"},
+		{"hangs", time.Second, true, "it was not ready in time"},
 	} {
-		s, front, err := begin(t, tt.kind, tt.limit)
+		s, front, err := beginAs(t, tt.kind, tt.limit, tt.sibling)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s: got %v, want %q", tt.kind, err, tt.want)
 		}
@@ -209,7 +218,36 @@ func TestSuccessorsThatDoNotTakeOver(t *testing.T) {
 		default:
 			t.Errorf("%s: it still runs", tt.kind)
 		}
+		if state, _ := stateOf(fmt.Sprintf("/proc/%d/stat", s.PID())); state != "" && state != "Z" {
+			t.Errorf("%s: process %d is in state %s", tt.kind, s.PID(), state)
+		}
 		stillServes(t, front)
+	}
+}
+
+// TestSibling: our parent's child, as a service manager needs it to be.
+func TestSibling(t *testing.T) {
+	s, front, err := beginAs(t, "serves", time.Minute, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Go(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, parent := stateOf(fmt.Sprintf("/proc/%d/stat", s.PID())); parent != os.Getppid() {
+		t.Errorf("process %d is its parent, want ours, %d", parent, os.Getppid())
+	}
+	front.Close()
+	select {
+	case <-s.ended:
+		t.Error("it is taken for ended")
+	default:
+	}
+	s.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		t.Error("its end is not seen")
 	}
 }
 

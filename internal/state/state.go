@@ -22,6 +22,7 @@ const (
 	// systemd's StateDirectory does.
 	rootBase = "/var/lib"
 	dirMode  = 0o700
+	openMode = 0o755
 	// maxName bounds the readable part of a directory's name.
 	maxName = 40
 )
@@ -104,9 +105,12 @@ func isAlnum(c byte) bool {
 // Create makes dir and its parents, readable for this user alone, or checks
 // that an existing one is. An empty directory of ours is closed to others;
 // one with foreign files in it is refused, as it may be shared on purpose.
+//
+// The parent that root makes is open to others, as systemd makes it: below
+// /var/lib/flask2ban services of other users have their directories, too.
 func Create(dir string) error {
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return fmt.Errorf("make state directory: %w; name another with --state DIR", err)
+	if err := makeDir(dir, os.Geteuid() == 0); err != nil {
+		return fmt.Errorf("make state directory: %w%s; name another with --state DIR", err, openHint(filepath.Dir(dir), err))
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -120,6 +124,27 @@ func Create(dir string) error {
 		return nil
 	}
 	return closeDir(dir, info.Mode())
+}
+
+func makeDir(dir string, root bool) error {
+	parent := filepath.Dir(dir)
+	if !root || exists(parent) {
+		return os.MkdirAll(dir, dirMode)
+	}
+	if err := os.MkdirAll(parent, openMode); err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(parent, openMode), os.Mkdir(dir, dirMode)) // whatever the umask
+}
+
+// openHint says how root opens a parent that is closed to this user; nothing
+// where another error kept us from making a directory in it.
+func openHint(parent string, err error) string {
+	info, statErr := os.Stat(parent)
+	if !errors.Is(err, fs.ErrPermission) || statErr != nil || info.Mode().Perm()&0o011 != 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s is closed to user %d: sudo chmod %o %s)", parent, os.Geteuid(), openMode, parent)
 }
 
 func closeDir(dir string, mode fs.FileMode) error {

@@ -109,14 +109,18 @@ func (n *Notifier) Reload(f func() error) error {
 // Successor tells that another process is the service from now on. It is the
 // last word.
 func (n *Notifier) Successor(pid int) {
-	n.send([]string{fmt.Sprintf("MAINPID=%d", pid)})
+	if Watched() {
+		n.send([]string{fmt.Sprintf("MAINPID=%d", pid)})
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.passed = true
 }
 
-// Watched says whether there is a manager that hears us.
-func Watched() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+// Watched says whether there is a manager that hears us, and to which another
+// process can be named as the service: not where we are a container's first,
+// with whose end the container ends.
+func Watched() bool { return os.Getenv("NOTIFY_SOCKET") != "" && os.Getpid() != 1 }
 
 func (n *Notifier) send(lines []string) {
 	n.mu.Lock()

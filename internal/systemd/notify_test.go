@@ -82,7 +82,7 @@ func TestNotifier(t *testing.T) {
 // app is called, and rates the system's as safe.
 func TestUnit(t *testing.T) {
 	for name, u := range map[string]Unit{
-		"dynamic": {LowPort: true}, "owner": {Owner: "daemon", Home: true}, "user": {User: true},
+		"dynamic": {Capabilities: []string{"CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN"}}, "owner": {Owner: "daemon", Home: true}, "user": {User: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.Program, u.Name, u.App, u.Dir = "flask2ban", "odd", `my 100% "app" $HOME.py`, "/tmp"

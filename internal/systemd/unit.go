@@ -27,8 +27,9 @@ type Unit struct {
 	// Home says that the app lies in a home directory, which is then not
 	// hidden from it.
 	Home bool
-	// LowPort says that it listens on a port below 1024.
-	LowPort bool
+	// Capabilities are what it needs beside its user's rights, such as
+	// CAP_NET_BIND_SERVICE. Nothing is given to a user's own manager.
+	Capabilities []string
 	// User makes a unit for a user's own manager (systemctl --user).
 	User bool
 	// Install are commands that install the unit, for its head.
@@ -45,7 +46,10 @@ func (u Unit) Write(w io.Writer) error {
 			return fmt.Errorf("%q has a character that a unit can't hold: rename it", word)
 		}
 	}
-	t, err := template.New("unit").Funcs(template.FuncMap{"quoted": quoted, "path": specifierless, "escaped": escaped}).Parse(unitText)
+	t, err := template.New("unit").Funcs(template.FuncMap{
+		"quoted": quoted, "path": specifierless, "escaped": escaped,
+		"join": func(words []string) string { return strings.Join(words, " ") },
+	}).Parse(unitText)
 	if err != nil {
 		return err
 	}
