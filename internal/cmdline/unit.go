@@ -88,7 +88,7 @@ func (p Program) unit(ctx context.Context, cfg *config.Config, flags *pflag.Flag
 		base := filepath.Base(path)
 		u.Name = systemd.UnitName(p.Name, base[:strings.LastIndexByte(base, '-')])
 	}
-	if u.Command, err = p.commandLine(ctx, exe, cfg, flags); err != nil {
+	if u.Command, err = p.commandLine(ctx, exe, cfg, flags, own); err != nil {
 		return u, err
 	}
 	if !own {
@@ -118,13 +118,17 @@ func isLow(address string) bool {
 }
 
 // commandLine is what starts the service, with nothing left to what a shell
-// knows: no PATH, no activated environment.
-func (p Program) commandLine(ctx context.Context, exe string, cfg *config.Config, flags *pflag.FlagSet) ([]string, error) {
+// knows: no PATH, no activated environment. A user's own service has its state
+// where the commands look for it; systemd's StateDirectory= is below
+// ~/.config there, before version 254.
+func (p Program) commandLine(ctx context.Context, exe string, cfg *config.Config, flags *pflag.FlagSet, own bool) ([]string, error) {
 	words := []string{exe}
 	if cfg.App != "" {
 		words = append(words, cfg.App)
 	}
-	words = append(words, "--state", systemd.StateDirectory)
+	if !own {
+		words = append(words, "--state", systemd.StateDirectory)
+	}
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !f.Changed || slices.Contains(decidedByUnit, f.Name) {
 			return

@@ -109,7 +109,7 @@ func TestUnitOwner(t *testing.T) {
 		t.Errorf("%v\n%s", err, unit)
 	}
 	unit, err = unitOf(t, filepath.Join(roots, "app.py"), "--python", "/usr/bin/python3", "--user")
-	if err != nil || strings.Contains(unit, "\nDynamicUser=yes") || !strings.Contains(unit, "systemctl --user enable") {
+	if err != nil || strings.Contains(unit, "\nDynamicUser=yes") || strings.Contains(unit, "STATE_DIRECTORY") || !strings.Contains(unit, "systemctl --user enable") {
 		t.Errorf("for a user's own services: %v\n%s", err, unit)
 	}
 }
