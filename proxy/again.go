@@ -24,6 +24,12 @@ type errUnsent struct{ error }
 // Unwrap gives the error.
 func (e errUnsent) Unwrap() error { return e.error }
 
+// isUnsent says that an error came before the first byte of a request was sent.
+func isUnsent(err error) bool {
+	var unsent errUnsent
+	return errors.As(err, &unsent)
+}
+
 // errForeign is a connection to a port of the app's that another program has
 // opened meanwhile.
 var errForeign = errors.New("the app's port belongs to another program now")
@@ -51,12 +57,9 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	if x == nil || r.Context().Err() != nil || errors.As(cause, &client) {
 		return nil, false
 	}
-	var unsent errUnsent
 	safe := idempotent[r.Method] && !hasBody(r)
-	ctx, cancel := context.WithTimeout(r.Context(), x.handler.Hold)
-	defer cancel()
-	err := x.handler.App.Again(ctx, &x.flight, safe, errors.As(cause, &unsent))
-	if err != nil || t.blames(x, try) || isKept && !body.rewind() {
+	err := x.again(r.Context(), safe, cause)
+	if err != nil || t.blames(x, try, isUnsent(cause)) || isKept && !body.rewind() || x.left() {
 		return nil, false
 	}
 	next := r.Clone(r.Context())
@@ -67,17 +70,31 @@ func (t *transport) again(r *http.Request, cause error, try int) (*http.Request,
 	return next, true
 }
 
+// again waits until the request may be sent again, as one that is held.
+func (x *exchange) again(ctx context.Context, safe bool, cause error) error {
+	h := x.handler
+	x.waited = true
+	h.held.Add(1)
+	defer h.held.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, h.Hold)
+	defer cancel()
+	return h.App.Again(ctx, &x.flight, safe, cause)
+}
+
 // blames says whether a request has failed so often that it may be the cause.
 // Of an app of ours we know how its processes ended, and a route that ends
 // them gets no requests at all; of another's we know only that no answer came,
-// and do not ask again.
-func (t *transport) blames(x *exchange, try int) bool {
+// and do not ask again. What it never got is not its fault.
+func (t *transport) blames(x *exchange, try int, unsent bool) bool {
 	route := x.label()
 	if x.flight.Addr() != "" {
 		if x.flight.Deaths() >= poisonDeaths {
 			t.poison.add(route)
 		}
 		return t.poison.has(route)
+	}
+	if unsent {
+		return false
 	}
 	if t.weary.has(route) {
 		return true

@@ -21,7 +21,7 @@ type provingApp struct {
 	proof error
 }
 
-func (a *provingApp) Again(_ context.Context, _ *app.Flight, safe, _ bool) error {
+func (a *provingApp) Again(_ context.Context, _ *app.Flight, safe bool, _ error) error {
 	a.asked.Add(1)
 	if safe {
 		return nil

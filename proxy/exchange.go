@@ -47,6 +47,7 @@ type exchange struct {
 	failed   bool      // the app gave no answer
 	judged   bool      // observed
 	inLane   bool      // it has a place in its client's lane
+	returned func()    // gives back the place of one that was held; nil for others
 	lasts    bool      // its answer may go on for long
 	stream   *leanBody // its answer's; nil for none
 	tunnel   *tunnel   // what it has become where it has changed its protocol; else nil

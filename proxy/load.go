@@ -18,10 +18,16 @@ type Load struct {
 	InFlight int
 	// Limit is how many may be at a time; 0 means no limit.
 	Limit int
+	// Held is how many requests wait for an app that starts or is away.
+	Held int
 }
 
 // Load says how busy the app is now.
-func (h *Handler) Load() Load { return h.gate.load(h.Now()) }
+func (h *Handler) Load() Load {
+	l := h.gate.load(h.Now())
+	l.Held = int(h.held.Load())
+	return l
+}
 
 // Waiting is how many requests wait for a slot now.
 func (h *Handler) Waiting() int {

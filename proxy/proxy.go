@@ -119,6 +119,8 @@ type Handler struct {
 	kept     *nameless       // bodies to be sent again; nil keeps them in memory only
 	ended    context.Context // has ended: asks without waiting
 	held     atomic.Int32    // requests that wait for an instance
+	// returning bounds those of them that an app without a queue gets at a time.
+	returning returning
 	// manner is how the app answers unknown paths.
 	manner atomic.Int32
 }
@@ -154,6 +156,9 @@ func New(c Config) (*Handler, error) {
 	h.ended, end = context.WithCancel(context.Background())
 	end()
 	h.lasting.handler = h
+	if c.Queue.Slots == nil {
+		h.returning = make(returning, maxReturning)
+	}
 	t := &transport{}
 	h.reverse, h.events = newReverseProxy(h, &buffers, t), newReverseProxy(h, eventBuffers{}, t)
 	return h, nil
@@ -262,6 +267,7 @@ func (h *Handler) finish(x *exchange) {
 	h.observe(x)
 	h.Engine.Done(x.decision)
 	x.leave()
+	x.giveWay()
 	h.Metrics.InFlight(-1)
 	elapsed := h.Now().Sub(x.start)
 	h.count(x, elapsed)

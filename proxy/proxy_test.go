@@ -76,7 +76,7 @@ func (a *scriptedApp) Enter(*app.Flight) {}
 
 func (a *scriptedApp) Leave(*app.Flight) {}
 
-func (a *scriptedApp) Again(_ context.Context, _ *app.Flight, safe, _ bool) error {
+func (a *scriptedApp) Again(_ context.Context, _ *app.Flight, safe bool, _ error) error {
 	if !safe {
 		return errNoProof
 	}

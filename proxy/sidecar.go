@@ -23,6 +23,11 @@ type Hooked struct{ *app.App }
 // Testify implements App.
 func (a Hooked) Testify(_ int, h http.Header) app.Witness { return a.Witness(h) }
 
+// Again implements App.
+func (a Hooked) Again(ctx context.Context, f *app.Flight, safe bool, cause error) error {
+	return a.App.Again(ctx, f, safe, isUnsent(cause))
+}
+
 // Sidecar is an app that someone else runs. There is no hook in it, so its
 // routing is known by the status of its answers only, and not where it answers
 // unknown paths with something else than 404 (a login wall, a page of its
@@ -31,17 +36,21 @@ type Sidecar struct {
 	upstream *url.URL
 	client   *http.Client
 	log      *slog.Logger
+	reach    *reach
 	// silent holds the statuses, 404 aside, that random paths get; nil
 	// until they were asked.
 	silent atomic.Pointer[map[int]bool]
 }
 
 // NewSidecar returns a Sidecar for the app at upstream. Serve must run for it
-// to learn what the app says to unknown paths.
-func NewSidecar(upstream *url.URL, log *slog.Logger) *Sidecar {
-	return &Sidecar{
+// to find the app, and to learn what that says to unknown paths. changed, which may
+// be nil, is told of an app that does not accept connections, and with nil that it
+// does again.
+func NewSidecar(upstream *url.URL, log *slog.Logger, changed func(why error)) *Sidecar {
+	s := &Sidecar{
 		upstream: upstream,
 		log:      log,
+		reach:    newReach(withPort(upstream).Host, log),
 		client: &http.Client{
 			Timeout: 10 * time.Second,
 			// As requests are forwarded: past any proxy of the environment,
@@ -50,10 +59,19 @@ func NewSidecar(upstream *url.URL, log *slog.Logger) *Sidecar {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+	s.reach.changed = changed
+	return s
 }
 
-// Wait implements App. Whoever runs the app answers for its being there.
-func (s *Sidecar) Wait(context.Context) error { return nil }
+// Wait implements App: until it accepts connections.
+func (s *Sidecar) Wait(ctx context.Context) error { return s.reach.wait(ctx) }
+
+// Ready says why nothing can be forwarded now; nil where it can. It connects to
+// the app to know, once a second at most.
+func (s *Sidecar) Ready(ctx context.Context) error { return s.reach.ready(ctx) }
+
+// Away says why nothing can be forwarded, as far as is known without connecting.
+func (s *Sidecar) Away() error { return s.reach.known() }
 
 // TLS implements App.
 func (s *Sidecar) TLS() bool { return s.upstream.Scheme == "https" }
@@ -68,12 +86,16 @@ func (s *Sidecar) Enter(f *app.Flight) { f.Begins() }
 // Leave implements App.
 func (s *Sidecar) Leave(*app.Flight) {}
 
-// Again implements App. Nobody can tell what an app of others has begun.
-func (s *Sidecar) Again(_ context.Context, _ *app.Flight, safe, unsent bool) error {
-	if safe || unsent {
-		return nil
+// Again implements App. Nobody can tell what an app of others has begun, but for
+// what was not sent.
+func (s *Sidecar) Again(ctx context.Context, _ *app.Flight, safe bool, cause error) error {
+	if absent(cause) {
+		s.reach.miss(cause)
 	}
-	return errNoProof
+	if !safe && !isUnsent(cause) {
+		return errNoProof
+	}
+	return s.reach.wait(ctx)
 }
 
 // errNoProof is why a request is not sent again to an app of others.
@@ -101,10 +123,17 @@ const (
 	probeRetry = 5 * time.Second
 )
 
-// Serve asks random paths at once and hourly, until ctx ends.
+// Serve waits for the app where it is away, and asks random paths at once and
+// hourly, until ctx ends.
 func (s *Sidecar) Serve(ctx context.Context) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { s.reach.watch(ctx) })
 	for {
 		next := probeEvery
+		if s.Wait(ctx) != nil {
+			return nil
+		}
 		if err := s.probe(ctx); err != nil {
 			next = probeRetry
 			s.log.Debug("the app did not answer; asking again", "upstream", s.upstream.String(), "error", err)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,7 +26,7 @@ func sidecarOf(t *testing.T, answer http.HandlerFunc, log io.Writer) *Sidecar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewSidecar(upstream, slog.New(slog.NewTextHandler(log, nil)))
+	return NewSidecar(upstream, slog.New(slog.NewTextHandler(log, nil)), nil)
 }
 
 var (
@@ -102,7 +103,7 @@ func TestSidecarOfAnAppThatStarts(t *testing.T) {
 			t.Errorf("away again: %v, 404 says %+v", err, s.Testify(404, nil))
 		}
 	}
-	gone := NewSidecar(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, slog.New(slog.DiscardHandler))
+	gone := NewSidecar(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, slog.New(slog.DiscardHandler), nil)
 	if err := gone.probe(t.Context()); err == nil || gone.Testify(404, nil) != nothing {
 		t.Errorf("nobody there: %v", err)
 	}
@@ -156,12 +157,16 @@ func TestSidecarServesUntilItsEnd(t *testing.T) {
 
 // TestSidecarSendsAgain only what is safe, or was never sent.
 func TestSidecarSendsAgain(t *testing.T) {
-	s := NewSidecar(&url.URL{Scheme: "https", Host: "h"}, slog.New(slog.DiscardHandler))
+	s := NewSidecar(&url.URL{Scheme: "https", Host: "h"}, slog.New(slog.DiscardHandler), nil)
+	s.reach.away.Store(nil) // it is there
+	broken, unsent := errors.New("broken"), errUnsent{errors.New("no room")}
 	for _, tt := range []struct {
-		safe, unsent, again bool
-	}{{true, false, true}, {false, true, true}, {true, true, true}, {false, false, false}} {
-		if err := s.Again(t.Context(), nil, tt.safe, tt.unsent); (err == nil) != tt.again {
-			t.Errorf("safe %v, unsent %v: %v", tt.safe, tt.unsent, err)
+		safe  bool
+		cause error
+		again bool
+	}{{true, broken, true}, {false, unsent, true}, {true, unsent, true}, {false, broken, false}} {
+		if err := s.Again(t.Context(), nil, tt.safe, tt.cause); (err == nil) != tt.again {
+			t.Errorf("safe %v, %v: %v", tt.safe, tt.cause, err)
 		}
 	}
 	if !s.TLS() || s.Wait(t.Context()) != nil {

@@ -217,6 +217,7 @@ func (g *gate) tick() {
 
 // answering notes that the app has begun to answer.
 func (x *exchange) answering(status int) {
+	x.giveWay()
 	x.slot.phase.Store(phaseAnswer)
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(first(x.Header(), "Content-Type"), "text/event-stream") {
 		x.handler.gate.lengthen(&x.slot)

@@ -27,10 +27,11 @@ type App interface {
 	// answer. It removes from h what is not for the client.
 	Testify(status int, h http.Header) app.Witness
 	// Enter and Leave frame the time that a request is with the app, and
-	// Again is asked before it is sent once more; see [app.App].
+	// Again is asked before it is sent once more, and told what the last try failed
+	// of; see [app.App].
 	Enter(*app.Flight)
 	Leave(*app.Flight)
-	Again(ctx context.Context, f *app.Flight, safe, unsent bool) error
+	Again(ctx context.Context, f *app.Flight, safe bool, cause error) error
 }
 
 // newReverseProxy sets up httputil.ReverseProxy for h, which copies bodies with
@@ -196,10 +197,13 @@ func (h *Handler) upstreamError(w http.ResponseWriter, r *http.Request, err erro
 		h.bodyFailed(x, err)
 	case x.paced.failure() != nil:
 		h.bodyFailed(x, x.paced.failure())
-	case x.Err() != nil:
+	case x.Err() != nil || x.left():
 		if x.status == 0 {
 			x.status = statusClientClosed
 		}
+	case absent(err): // each request would say the same; see reach
+		x.flight.Lost()
+		x.away()
 	case x.flight.GivenUp():
 		x.failed = true
 		x.flight.Lost()
@@ -237,6 +241,7 @@ func (h *Handler) ready(x *exchange) bool {
 	if err != nil {
 		err = h.hold(x)
 	}
+	var gone *absence
 	switch {
 	case err == nil:
 		return true
@@ -244,6 +249,8 @@ func (h *Handler) ready(x *exchange) bool {
 		x.status = statusClientClosed
 	case errors.Is(err, app.ErrCrashLoop):
 		x.unavailable("The application does not start", "It keeps failing, and is tried again every half a minute. This page asks again by itself.", loopRetry)
+	case errors.As(err, &gone):
+		x.away()
 	default:
 		x.unavailable("The application is starting", "This page asks again by itself in a few seconds.", startRetry)
 	}
@@ -269,7 +276,16 @@ func (h *Handler) hold(x *exchange) error {
 	}
 	ctx, cancel := context.WithTimeout(x.Context, h.Hold)
 	defer cancel()
-	return h.App.Wait(ctx)
+	err := h.App.Wait(ctx)
+	if err == nil {
+		x.returned, err = h.returning.enter(ctx)
+	}
+	return err
+}
+
+// away answers where nobody has accepted a request.
+func (x *exchange) away() {
+	x.unavailable("The application is away", "It may be restarting. This page asks again by itself in a few seconds.", startRetry)
 }
 
 // startRetry is when a client that met a starting app should ask again,

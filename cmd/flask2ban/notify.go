@@ -51,6 +51,16 @@ func (s *service) notifyStore(err error) {
 	}
 }
 
+// notifySidecar tells of an app of somebody else's that is away, and why; and with
+// nil of its return.
+func (s *service) notifySidecar(why error) {
+	e := notify.Event{Kind: notify.AppUp, At: time.Now(), Text: "the app is up again"}
+	if why != nil {
+		e.Kind, e.Text = notify.AppDown, "the app is down: "+why.Error()
+	}
+	s.notify.Tell(e)
+}
+
 // appTeller tells of the app's troubles and of their end, from its states.
 type appTeller struct {
 	mu       sync.Mutex

@@ -21,7 +21,7 @@ func (s *service) queue() proxy.QueueConfig {
 // busy is how busy the app is.
 func (s *service) busy() overview.Queue {
 	load := s.proxy.Load()
-	q := overview.Queue{Limit: load.Limit, InFlight: load.InFlight, Waiting: map[string]int{}, LongestWaitSeconds: load.LongestWait.Seconds()}
+	q := overview.Queue{Limit: load.Limit, InFlight: load.InFlight, Held: load.Held, Waiting: map[string]int{}, LongestWaitSeconds: load.LongestWait.Seconds()}
 	for class, n := range s.proxy.ClassDepths() {
 		if n > 0 {
 			q.Waiting[class.String()] = n

@@ -89,7 +89,11 @@ func (s *service) runApp(ctx context.Context) error {
 // health is how systemd sees us: as well as the app.
 func (s *service) health() systemd.Health {
 	if s.app == nil {
-		return systemd.Health{Ready: true, Status: "forwarding to " + s.config.Upstream}
+		status := "forwarding to " + s.config.Upstream
+		if err := s.sidecar.Away(); err != nil {
+			status = err.Error()
+		}
+		return systemd.Health{Ready: true, Status: status} // the app's unit may wait for ours
 	}
 	return cmdline.Health(s.app, s.config.App)
 }

@@ -194,7 +194,7 @@ func (s *service) openApp(ctx context.Context) error {
 		if err != nil {
 			return cmdline.Usage(fmt.Errorf("--upstream: %w", err))
 		}
-		s.sidecar = proxy.NewSidecar(u, s.log)
+		s.sidecar = proxy.NewSidecar(u, s.log, s.notifySidecar)
 		return nil
 	}
 	c := cmdline.AppConfig(s.config)
@@ -323,8 +323,8 @@ func (s *service) openMetrics(context.Context) error {
 
 // ready says why requests can't be forwarded now; nil where they can.
 func (s *service) ready() error {
-	if s.app == nil {
-		return nil
+	if s.sidecar != nil {
+		return s.sidecar.Ready(context.Background()) // bounds itself
 	}
 	if state := s.app.State(); state.Name != app.Ready {
 		return fmt.Errorf("the app is %s: %s", state.Name, orText(state.Reason, "no reason known"))

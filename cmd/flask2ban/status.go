@@ -114,13 +114,19 @@ func describeQueue(q overview.Queue) string {
 	if q.Limit > 0 {
 		text += fmt.Sprintf(" of %d at a time", q.Limit)
 	}
+	if q.Held > 0 {
+		text += fmt.Sprintf(", %d wait until it is there", q.Held)
+	}
 	var waiting []string
 	for _, class := range ban.Classes() {
 		if n := q.Waiting[class.String()]; n > 0 {
 			waiting = append(waiting, fmt.Sprintf("%d %s", n, class))
 		}
 	}
-	if len(waiting) == 0 {
+	switch {
+	case len(waiting) == 0 && q.Held > 0:
+		return text
+	case len(waiting) == 0:
 		return text + ", none waits"
 	}
 	longest := time.Duration(q.LongestWaitSeconds * float64(time.Second)).Round(100 * time.Millisecond)

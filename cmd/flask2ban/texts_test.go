@@ -25,6 +25,7 @@ func TestDescribeQueue(t *testing.T) {
 	}{
 		{overview.Queue{}, "0 with the app, none waits"},
 		{overview.Queue{InFlight: 3, Limit: 4, Waiting: map[string]int{"high": 0}}, "3 with the app of 4 at a time, none waits"},
+		{overview.Queue{Held: 7}, "0 with the app, 7 wait until it is there"},
 		{overview.Queue{InFlight: 4, Limit: 4, Waiting: map[string]int{"suspect": 9, "high": 1, "normal": 2}, LongestWaitSeconds: 1.26},
 			"4 with the app of 4 at a time, waiting: 1 high, 2 normal, 9 suspect, for 1.3s at most"},
 	} {

@@ -100,7 +100,7 @@ var settings = []Setting{
 		Usage: "how long a connection without a request stays open",
 		bind:  one(duration(time.Second), func(c *Config) *time.Duration { return &c.IdleTimeout })},
 	{Key: "hold", Group: GroupListen, Default: "30s", Example: "10s",
-		Usage: "how long a request waits while the app starts again; 0s for none",
+		Usage: "how long a request waits while the app starts again or refuses connections; 0s for none",
 		bind:  one(duration(0), func(c *Config) *time.Duration { return &c.Hold })},
 	{Key: "queue-wait", Group: GroupListen, Default: "30s", Example: "10s",
 		Usage: "how long a request waits for a busy app at most; less the longer there is more to do than can be",

@@ -55,6 +55,8 @@ type Queue struct {
 	Limit int `json:"limit"`
 	// InFlight are with the app now.
 	InFlight int `json:"in_flight"`
+	// Held are the requests that wait for an app that starts or is away.
+	Held int `json:"held"`
 	// Waiting has the requests that wait, by class; classes without are left
 	// out. LongestWaitSeconds is for how long the first of them has.
 	Waiting            map[string]int `json:"waiting"`

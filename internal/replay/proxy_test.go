@@ -86,7 +86,7 @@ func newFront(t *testing.T, table *routes.Table, clients *clientip.Resolver, app
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	sidecar := proxy.NewSidecar(upstream, quiet)
+	sidecar := proxy.NewSidecar(upstream, quiet, nil)
 	done := make(chan error)
 	go func() { done <- sidecar.Serve(t.Context()) }()
 	t.Cleanup(func() {
