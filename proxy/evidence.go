@@ -155,6 +155,8 @@ func (h *Handler) kind(x *exchange, said Testimony) ban.Kind {
 		return x.reported
 	case x.listedRecord(x.request):
 		return ban.UnexpectedPath
+	case x.welcomed() && !h.welcomes.common(x):
+		return "" // it is there, whatever routing says
 	case x.witness.Exception != "" || x.status == http.StatusInternalServerError && x.asked && x.known():
 		return ban.ServerError
 	}
@@ -169,8 +171,8 @@ func (x *exchange) soft() bool {
 	if x.reported != "" {
 		return isForeign(x.request)
 	}
-	return isSoft(x.request.Header) || x.listedRecord(x.request) || x.hungUp() ||
-		x.welcomed() || x.denied() || x.slashed()
+	return isSoft(x.request.Header) || looksAround(x.request.Method) || x.listedRecord(x.request) || x.hungUp() ||
+		x.welcomed() || x.denied() || x.slashed() || x.misdirected()
 }
 
 // welcomed says that the app has no route here and answered well all the same,
@@ -196,6 +198,12 @@ func (x *exchange) slashed() bool {
 		return false
 	}
 	return x.table.Match(x.identity.Host, x.request.Method, bare+"?"+query).Kind == routes.Found
+}
+
+// misdirected says that the path is a route at another host of the app's: whoever
+// came by an old name or the address has asked for what is there.
+func (x *exchange) misdirected() bool {
+	return x.verdict.Kind == routes.UnexpectedPath && x.table.AtOtherHost(x.request.Method, x.request.RequestURI)
 }
 
 // noteManner remembers how the app answers unknown paths. An app that was once

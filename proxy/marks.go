@@ -58,8 +58,16 @@ func first(h http.Header, name string) string {
 	return ""
 }
 
-// isForeign says whether a page of another site made the browser send a
-// request: what the app then reports is not its reader's doing.
+// looksAround says that a method asks what may be done with a URL, as office
+// programs and WebDAV clients do with each folder above the document that a
+// person opens (MS-OCPROTO; RFC 4918 9.1). Scanners learn little by these.
+func looksAround(method string) bool {
+	return method == http.MethodOptions || method == "PROPFIND"
+}
+
+// isForeign says whether a page of another site may have made the browser send a
+// request, or an image of a page of ours that others write in: what the app then
+// reports is not its reader's doing.
 func isForeign(r *http.Request) bool {
 	if site := first(r.Header, "Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
 		return true
@@ -73,5 +81,17 @@ func isForeign(r *http.Request) bool {
 			return true // "null" as well
 		}
 	}
-	return false
+	return isBareRead(r) && (AcceptsSubresource(first(r.Header, "Accept")) || isSilenced(r.Header))
+}
+
+// isBareRead says that a request has neither a body nor credentials of HTTP's own,
+// as any link can make one.
+func isBareRead(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && first(r.Header, "Authorization") == ""
+}
+
+// isSilenced says that a browser does not tell what made it ask: a person typed the
+// address, or a page over plain HTTP has told it to be silent (Referrer-Policy).
+func isSilenced(h http.Header) bool {
+	return first(h, "Accept-Language") != "" && first(h, "Sec-Fetch-Site") == "" && first(h, "Origin") == "" && first(h, "Referer") == ""
 }

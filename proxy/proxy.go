@@ -109,6 +109,7 @@ type Handler struct {
 	warnings onceLog
 	literals literals
 	lanes    lanes
+	welcomes welcomes
 	told     told
 	sessions *sessions
 	lasting  lasting

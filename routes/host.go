@@ -2,6 +2,7 @@ package routes
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -129,6 +130,32 @@ func subdomainOf(current, server string) string {
 		}
 	}
 	return strings.Join(kept, ".")
+}
+
+// AtOtherHost says that a path that no rule has at the host that was asked is a
+// route at another host or subdomain of the app's. target is as for Match.
+func (t *Table) AtOtherHost(method, target string) bool {
+	if t.hosts.fixed {
+		return false
+	}
+	path, mounted := t.unmount("/" + Path(target))
+	if !mounted {
+		return false
+	}
+	at := func(domain *state) bool {
+		s := search{path: path, method: askedMethod(method)}
+		return s.walk(domain, 0) != nil || s.other != nil || s.mismatched != nil
+	}
+	root := t.machine.root
+	if root.slash != nil && at(root.slash) {
+		return true
+	}
+	for _, domain := range root.literals {
+		if at(domain) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(root.dynamic, func(e *edge) bool { return !e.part.final && at(e.to) })
 }
 
 // encodeIDNA encodes a host name as Python's "idna" codec, label by label. The

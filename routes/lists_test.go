@@ -30,6 +30,7 @@ func TestListedPaths(t *testing.T) {
 			"/favicon.ico", "/favicon.ico?v=2", "/robots.txt", "/apple-touch-icon.png", "/apple-touch-icon-120x120-precomposed.png", "/.well-known/acme-challenge/abc",
 			"/.well-known/security.txt", "/.well-known/", "/sitemap.xml", "/sitemap_index.xml", "/sitemap-posts.xml.gz", "/ads.txt", "/app.js.map", "/a/b/site.min.css.map",
 			"/img/missing.PNG", "/js/jquery-3.js", "/undefined", "/blog/null", "/[object%20Object]", "/%5Bobject%20Object%5D", "/feed", "/feed/", "/rss.xml", "/feeds/all.atom",
+			"/blog/post/feed.atom", "/blog/feed/", "/blog/rss", "/blog/rss/feed.xml", "/blog/index.rdf", "/news/atom.xml", "/feed.json",
 			"/generate_204", "/_vti_bin/owssvr.dll", "/google0123456789abcdef.html", "/autodiscover/autodiscover.xml", "/wpad.dat", "/sw.js", "/static/env.production.js",
 		},
 		UnexpectedPath: {

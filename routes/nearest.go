@@ -187,7 +187,10 @@ var whyWords = map[Kind]string{
 
 // why says what decided.
 func (t *Table) why(e *Explanation) string {
-	if e.Verdict == UnexpectedPath {
+	switch {
+	case e.Verdict == UnexpectedPath && t.AtOtherHost(e.Method, e.Target):
+		return fmt.Sprintf("`%s` is a route at another host of the app's, so it counts as soft", e.Path)
+	case e.Verdict == UnexpectedPath:
 		return missWords(e)
 	}
 	text := whyWords[e.Verdict]

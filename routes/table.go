@@ -16,7 +16,8 @@ type TableConfig struct {
 	Project *Project
 	// Retired are routes that the previous version of the app had and this
 	// one lacks; a path only they match is unresolved, not unexpected. Rules
-	// with a path converter are left out, since they would excuse anything.
+	// with a path converter are left out where no literal segment comes first,
+	// since they would excuse anything.
 	Retired []Route
 	// Lists decides which unknown paths are benign and which are honeypaths;
 	// the zero value has none, see DefaultLists.
@@ -138,7 +139,7 @@ func (t *Table) retire(routes []Route) {
 	var rules []*rule
 	for _, r := range routes {
 		compiled, err := compiler.compile(&r, len(rules))
-		if err == nil && !compiled.hasPath() {
+		if err == nil && (!compiled.hasPath() || compiled.rooted()) {
 			rules = append(rules, compiled)
 		}
 	}
@@ -150,6 +151,11 @@ func (t *Table) retire(routes []Route) {
 // hasPath says that a variable of the rule may hold slashes.
 func (r *rule) hasPath() bool {
 	return slices.ContainsFunc(r.parts, func(p *part) bool { return p.final })
+}
+
+// rooted says that the rule's first segment is a literal.
+func (r *rule) rooted() bool {
+	return len(r.parts) > 2 && r.parts[2].static && r.parts[2].literal() != ""
 }
 
 // catchesAll says that the rule matches nearly every path there is.

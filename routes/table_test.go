@@ -134,6 +134,8 @@ func TestRetiredRoutesAreNoEvidence(t *testing.T) {
 		c.Retired = []Route{
 			{Rule: "/old/<int:id>", Methods: getOnly, StrictSlashes: true},
 			{Rule: "/gone/<path:p>", Methods: getOnly},
+			{Rule: "/<path:all>", Methods: getOnly},
+			{Rule: "/<lang>/<path:all>", Methods: getOnly},
 			{Rule: "/user/<int:id>", Methods: getOnly},
 			{Rule: "/broken/<int", Methods: getOnly},
 		}
@@ -142,7 +144,8 @@ func TestRetiredRoutesAreNoEvidence(t *testing.T) {
 		{"GET", "/old/3", UnresolvedPath, "/old/<int:id>"},
 		{"POST", "/old/3", UnresolvedPath, "/old/<int:id>"},
 		{"GET", "/old/x", UnexpectedPath, ""},
-		{"GET", "/gone/a/b", UnexpectedPath, ""},
+		{"GET", "/gone/a/b", UnresolvedPath, "/gone/<path:p>"},
+		{"GET", "/elsewhere/a/b", UnexpectedPath, ""},
 		{"GET", "/user/3", Found, "/user/<int:id>"},
 	})
 	if why := table.Explain("h", "GET", "/old/3").Why; why != "a route that the app had until lately matches it: `/old/<int:id>`" {

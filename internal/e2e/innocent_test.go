@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -65,4 +66,21 @@ func TestGoodImagesBesideBrokenOnes(t *testing.T) {
 		t.Logf("%v requests refused, of the broken images at most; why: %s", n, out)
 	}
 	wantBans(t, d)
+}
+
+// TestPagesOfA404Handler: a program reads all pages and old addresses that an app
+// serves by its 404 handler, and a scanner finds its frame at every path.
+func TestPagesOfA404Handler(t *testing.T) {
+	d := start(t, t.TempDir(), "", testApp(t, "pages404.py"))
+	reader := d.from("127.0.61.2")
+	for n := range 60 {
+		reader.want(200, fmt.Sprintf("/pages/%d.txt", n))
+		reader.want(301, fmt.Sprintf("/old/%d", n))
+	}
+	wantBans(t, d)
+	var unknown []string
+	for n := range 60 {
+		unknown = append(unknown, fmt.Sprintf("/unknown/%d", n))
+	}
+	wantBanned(t, d, "127.0.61.3", unknown...)
 }

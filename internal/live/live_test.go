@@ -127,17 +127,21 @@ func TestRouteGrace(t *testing.T) {
 		}
 		return h
 	}
-	if err := open().Note(project("/", "/gone", "/files/<path:name>"), then, Grace); err != nil {
+	if err := open().Note(project("/", "/gone", "/files/<path:name>", "/<path:all>"), then, Grace); err != nil {
 		t.Fatal(err)
 	}
 	now := project("/")
 	retired := open().Retired(now, then.Add(Grace-time.Minute), Grace)
-	if len(retired) != 1 || retired[0].Rule != "/gone" {
-		t.Errorf("retired %+v, want /gone alone", retired)
+	if len(retired) != 3 {
+		t.Errorf("retired %+v, want what is gone", retired)
 	}
 	table := newTable(t, Config{Project: now, Retired: func(*routes.Project) []routes.Route { return retired }})
-	if got := kind(table, "/gone"); got != routes.UnresolvedPath {
-		t.Errorf("/gone within its grace: %v", got)
+	for target, want := range map[string]routes.Kind{
+		"/gone": routes.UnresolvedPath, "/files/2026/a.pdf": routes.UnresolvedPath, "/other": routes.UnexpectedPath,
+	} {
+		if got := kind(table, target); got != want {
+			t.Errorf("%s within the grace: %v, want %v", target, got, want)
+		}
 	}
 	if late := open().Retired(now, then.Add(Grace), Grace); len(late) != 0 {
 		t.Errorf("after the grace: %+v", late)

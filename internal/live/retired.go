@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -62,7 +61,7 @@ func OpenHistory(path string) (*History, error) {
 }
 
 // Retired are the routes that the app had within grace before now and that
-// project lacks. Rules with a path converter get none: they match too much.
+// project lacks. The table leaves out those that match too much.
 func (h *History) Retired(project *routes.Project, now time.Time, grace time.Duration) []routes.Route {
 	have := make(map[string]bool, len(project.Routes))
 	for _, r := range project.Routes {
@@ -72,7 +71,7 @@ func (h *History) Retired(project *routes.Project, now time.Time, grace time.Dur
 	defer h.mu.Unlock()
 	var retired []routes.Route
 	for key, p := range h.seen {
-		if !have[key] && now.Sub(p.Last) < grace && !strings.Contains(p.Rule, "<path") {
+		if !have[key] && now.Sub(p.Last) < grace {
 			retired = append(retired, p.Route)
 		}
 	}
