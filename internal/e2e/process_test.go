@@ -58,6 +58,13 @@ func (p *process) stop() {
 	}
 }
 
+// says waits until the program has printed text: what it says of an event
+// reaches us through a pipe, a moment later than the event's other effects.
+func (p *process) says(text string) {
+	p.t.Helper()
+	p.await("it says "+text, func() bool { return strings.Contains(p.out.String(), text) })
+}
+
 // await polls until ok, and fails the test where that takes too long or the
 // program has ended.
 func (p *process) await(what string, ok func() bool) {

@@ -255,14 +255,6 @@ func TestReplayKernel(t *testing.T) {
 	log := logServers["nginx combined"](t, dir, addr)
 	_, port, _ := net.SplitHostPort(addr)
 	state := t.TempDir()
-	connects := func(from string) bool {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 300 * time.Millisecond}
-		conn, err := d.Dial("tcp", addr)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	}
 	at := &daemon{process: &process{t: t}, addr: addr}
 	scan := func(from string) {
 		for i := range 6 {
@@ -271,7 +263,7 @@ func TestReplayKernel(t *testing.T) {
 	}
 	d := follower(t, state, log, port)
 	scan("127.0.1.1")
-	d.await("the scanner is dropped", func() bool { return !connects("127.0.1.1") })
+	d.await("the scanner is dropped", func() bool { return dropped("127.0.1.1", addr) })
 	at.from("127.0.1.2").want(200, "/")
 
 	// As logrotate does it.
@@ -287,21 +279,21 @@ func TestReplayKernel(t *testing.T) {
 	}
 	within(t, 30*time.Second, "nginx reopens its log", func() bool { _, err := os.Stat(log); return err == nil })
 	scan("127.0.1.3")
-	d.await("the next scanner is dropped", func() bool { return !connects("127.0.1.3") })
+	d.await("the next scanner is dropped", func() bool { return dropped("127.0.1.3", addr) })
 
 	if out, err := d.cli("bans", "remove", "127.0.1.3"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	d.await("it is let in after the unban", func() bool { return connects("127.0.1.3") })
+	d.await("it is let in after the unban", func() bool { return getsThrough("127.0.1.3", addr) })
 	d.stop()
-	if !d.cmd.ProcessState.Success() || !connects("127.0.1.1") {
-		t.Errorf("after the end: %v, dropped %v", d.cmd.ProcessState, !connects("127.0.1.1"))
+	if !d.cmd.ProcessState.Success() || !getsThrough("127.0.1.1", addr) {
+		t.Errorf("after the end: %v, dropped %v", d.cmd.ProcessState, dropped("127.0.1.1", addr))
 	}
 	again := follower(t, state, log, port)
-	again.await("the ban holds again", func() bool { return !connects("127.0.1.1") })
+	again.await("the ban holds again", func() bool { return dropped("127.0.1.1", addr) })
 	scan("127.0.1.4")
-	again.await("the log is followed", func() bool { return !connects("127.0.1.4") })
-	if !connects("127.0.1.3") {
+	again.await("the log is followed", func() bool { return dropped("127.0.1.4", addr) })
+	if !getsThrough("127.0.1.3", addr) {
 		t.Error("who was forgiven is dropped after a restart")
 	}
 	if out, err := again.cli("why", "127.0.1.4"); err != nil || !strings.Contains(out, "/missing-4") {
