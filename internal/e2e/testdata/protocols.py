@@ -2,6 +2,7 @@
 # what the app sees of its client.
 import base64
 import hashlib
+import threading
 import time
 
 from flask import Flask, Response, jsonify, request, url_for
@@ -9,14 +10,25 @@ from flask import Flask, Response, jsonify, request, url_for
 app = Flask(__name__)
 
 
+went_on = threading.Event()
+
+
 @app.route("/stream")
 def stream():
+    went_on.clear()
+
     def events():
-        for n in range(5):
-            yield f"data: {n}\n\n"
-            time.sleep(0.2)
+        yield "data: 0\n\n"
+        went_on.wait()  # until somebody who has seen the first asks for /stream/on
+        yield "data: 1\n\n"
 
     return Response(events(), mimetype="text/event-stream")
+
+
+@app.route("/stream/on")
+def stream_on():
+    went_on.set()
+    return "on\n"
 
 
 @app.route("/upload", methods=["POST"])

@@ -1,5 +1,5 @@
 # An app whose routes give rules something to do.
-import time
+import threading
 
 from flask import Flask, request
 
@@ -23,10 +23,20 @@ def api(item):
     return f"item {item}\n"
 
 
+let_go = threading.Event()
+
+
 @app.route("/slow")
 def slow():
-    time.sleep(float(request.args.get("t", 1)))
+    if request.args.get("hold"):
+        let_go.wait()
     return "slow\n"
+
+
+@app.route("/let-go")
+def end_of_hold():
+    let_go.set()
+    return "held no longer\n"
 
 
 @app.route("/search")
