@@ -20,9 +20,12 @@ const (
 	maxKeptAll   = 64 << 20
 	maxKeptFile  = 256 << 20
 	maxKeptFiles = 1 << 30
-	// keptPause is how long writing to a file may hold an upload up, once:
-	// then its body is not kept any more.
-	keptPause = 100 * time.Millisecond
+	// keptPause is how long writing to a file may hold an upload up in all, beside
+	// what a disk of keptRate bytes a second takes: then its body is not kept any
+	// more. A busy machine, or a disk that writes back, halts single writes for some
+	// hundred milliseconds; that is no reason to lose the request.
+	keptPause = 2 * time.Second
+	keptRate  = 10 << 20
 )
 
 var errSlowDisk = errors.New("the disk is too slow")
@@ -42,9 +45,10 @@ type keptBody struct {
 	kept   []byte
 	file   *os.File // what follows kept; nil for nothing
 	inFile int64
-	at     int64 // how much of both was read in this try
-	over   bool  // nothing more is kept
-	users  int   // those who may still read: RoundTrip, and a try
+	spent  time.Duration // by writing to the file
+	at     int64         // how much of both was read in this try
+	over   bool          // nothing more is kept
+	users  int           // those who may still read: RoundTrip, and a try
 }
 
 // keep makes r's body one that can be sent again.
@@ -149,10 +153,16 @@ func (b *keptBody) write(p []byte) (err error) {
 	}
 	n, err := b.files.write(b.file, p)
 	b.inFile += int64(n)
-	if err == nil && time.Since(began) > keptPause {
+	b.spent += time.Since(began)
+	if err == nil && tooSlow(b.inFile, b.spent) {
 		err = errSlowDisk
 	}
 	return err
+}
+
+// tooSlow says that a disk has taken too long for so many bytes.
+func tooSlow(written int64, spent time.Duration) bool {
+	return spent > keptPause+time.Duration(written)*time.Second/keptRate
 }
 
 // forget gives back what is kept. The caller holds mu.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
 	"github.com/flask2ban/flask2ban/internal/app"
@@ -134,6 +135,51 @@ func TestAFullDiskStopsNoUpload(t *testing.T) {
 	}
 	if used := b.files.used.Load(); used != 0 {
 		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+// TestASlowDiskStopsNoUpload: one that takes in nothing for longer than we wait
+// is given up, and the body streamed.
+func TestASlowDiskStopsNoUpload(t *testing.T) {
+	t.Parallel()
+	b, want := keeping(t, 3<<20)
+	var failed error
+	b.files.warn = func(err error) { failed = errors.Join(failed, err) }
+	disk, file, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	b.file = file
+	time.AfterFunc(keptPause+3*time.Second, func() { io.Copy(io.Discard, disk) })
+	if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, want) || b.rewind() {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	if !errors.Is(failed, errSlowDisk) {
+		t.Errorf("the operator is told %v", failed)
+	}
+	if used := b.files.used.Load(); used != 0 {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+func TestTooSlow(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		written int64
+		spent   time.Duration
+		want    bool
+	}{
+		{0, 0, false},
+		{bufferSize, 300 * time.Millisecond, false}, // one write that a busy machine halts
+		{bufferSize, keptPause + time.Second, true},
+		{100 << 20, 10 * time.Second, false}, // a disk of 10 MiB a second
+		{100 << 20, 13 * time.Second, true},
+		{maxKeptFile, 27 * time.Second, false},
+	} {
+		if got := tooSlow(tt.written, tt.spent); got != tt.want {
+			t.Errorf("%d bytes in %v: %v, want %v", tt.written, tt.spent, got, tt.want)
+		}
 	}
 }
 
