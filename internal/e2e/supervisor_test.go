@@ -31,6 +31,10 @@ def index():
 def slow(seconds):
     time.sleep(seconds)
     return "slept"
+@app.route("/begin/<float:seconds>")
+def begin(seconds):
+    open("begun", "w").close()
+    return slow(seconds)
 @app.route("/uid")
 def uid():
     return str(os.getuid())
@@ -221,10 +225,10 @@ func TestSupervisor(t *testing.T) {
 	}
 	answered := make(chan string, 1)
 	go func() {
-		_, body, err := visitOnce(s.url + "/slow/1.5")
+		_, body, err := visitOnce(s.url + "/begin/1.5")
 		answered <- fmt.Sprint(body, err)
 	}()
-	s.await("the slow request runs", func() bool { return busy(s.url) })
+	s.await("the slow request runs", s.begun)
 	if out, err := s.ask("stop"); err != nil || out != "stopped\n" {
 		t.Errorf("stop: %v: %s", err, out)
 	}
@@ -253,9 +257,9 @@ func TestSupervisorOfTheSameState(t *testing.T) {
 	}
 }
 
-// busy gives a request that was just sent the time to be read.
-func busy(url string) bool {
-	_, _, err := visitOnce(url + "/") // threaded: answered while the other sleeps
+// begun says whether the app has had a request of /begin.
+func (s *supervised) begun() bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(filepath.Dir(s.state)), "begun"))
 	return err == nil
 }
 
@@ -308,10 +312,10 @@ func TestContainer(t *testing.T) {
 			s.await("no zombie is left", func() bool { return zombies(t, first) == 0 })
 			answered := make(chan string, 1)
 			go func() {
-				_, body, err := visitOnce(s.url + "/slow/1.5")
+				_, body, err := visitOnce(s.url + "/begin/1.5")
 				answered <- fmt.Sprint(body, err)
 			}()
-			s.await("the slow request runs", func() bool { return busy(s.url) })
+			s.await("the slow request runs", s.begun)
 			syscall.Kill(first, syscall.SIGTERM)
 			if got := <-answered; got != "slept<nil>" {
 				t.Errorf("the running request: %s", got)
