@@ -13,9 +13,6 @@ import (
 	"github.com/flask2ban/flask2ban/internal/store/redistest"
 )
 
-// soon is how fast a ban must be known to all instances.
-const soon = time.Second
-
 // cluster is three daemons with one Redis, as behind a balancer.
 type cluster struct {
 	t      *testing.T
@@ -56,9 +53,9 @@ func (c *cluster) status(ip string) []int {
 	return all
 }
 
-// within polls until all nodes answer the client so, and returns how long that
-// took.
-func (c *cluster) within(limit time.Duration, what, ip string, want int) time.Duration {
+// within polls until all nodes answer the client so. How long that takes is for
+// BenchmarkRedisBanKnownToAll, of package store.
+func (c *cluster) within(what, ip string, want int) {
 	c.t.Helper()
 	began := time.Now()
 	for {
@@ -67,9 +64,9 @@ func (c *cluster) within(limit time.Duration, what, ip string, want int) time.Du
 		// Who was told often enough is refused before HTTP: status 0.
 		if !slices.ContainsFunc(got, func(s int) bool { return s != want && (want != 403 || s != 0) }) {
 			c.t.Logf("%s: after %v", what, took.Round(time.Millisecond))
-			return took
+			return
 		}
-		if took > limit {
+		if took > patience {
 			c.t.Fatalf("%s: after %v the nodes answer %v, want %d", what, took, got, want)
 		}
 	}
@@ -93,13 +90,13 @@ func (c *cluster) probes(ip string, from, to int) {
 func TestRedisClusterBansTogether(t *testing.T) {
 	c := startCluster(t)
 	c.nodes[0].from("127.0.3.1").want(404, "/.env")
-	c.within(soon, "one's ban is refused by all", "127.0.3.1", 403)
+	c.within("one's ban is refused by all", "127.0.3.1", 403)
 	c.cli(1, "bans", "add", "127.0.3.2", "--for", "1h", "--reason", "by hand")
-	c.within(soon, "a ban by hand is refused by all", "127.0.3.2", 403)
+	c.within("a ban by hand is refused by all", "127.0.3.2", 403)
 	c.cli(2, "bans", "remove", "127.0.3.1")
-	c.within(soon, "an unban holds for all", "127.0.3.1", 200)
+	c.within("an unban holds for all", "127.0.3.1", 200)
 	c.cli(0, "bans", "remove", "127.0.3.2")
-	c.within(soon, "an unban by hand holds for all", "127.0.3.2", 200)
+	c.within("an unban by hand holds for all", "127.0.3.2", 200)
 }
 
 // TestRedisClusterThreshold: a scanner that spreads its probes is banned after
@@ -117,7 +114,7 @@ func TestRedisClusterThreshold(t *testing.T) {
 		}
 	}
 	c.probes("127.0.3.3", 4, 5)
-	c.within(soon, "the fifth probe in all bans", "127.0.3.3", 403)
+	c.within("the fifth probe in all bans", "127.0.3.3", 403)
 	for i, d := range c.nodes {
 		if got := d.bans(); !slices.Equal(got, []string{"127.0.3.3"}) {
 			t.Errorf("node %d has the bans %v", i, got)
@@ -154,7 +151,7 @@ func TestRedisClusterRuleThreshold(t *testing.T) {
 	<-c.nodes[0].done
 	c.start(0)
 	c.nodes[0].from(ip).want(200, "/2020") // the sixth
-	c.within(soon, "the sixth page in all bans", ip, 403)
+	c.within("the sixth page in all bans", ip, 403)
 }
 
 // TestRedisClusterKillEach: bans outlive kill -9 of each node in turn.
@@ -168,10 +165,10 @@ func TestRedisClusterKillEach(t *testing.T) {
 		<-c.nodes[i].done
 		c.start(i)
 		for n := range i + 1 {
-			c.within(soon, fmt.Sprintf("ban %d after the kill of node %d", n, i), fmt.Sprintf("127.0.3.%d", 10+n), 403)
+			c.within(fmt.Sprintf("ban %d after the kill of node %d", n, i), fmt.Sprintf("127.0.3.%d", 10+n), 403)
 		}
 	}
-	c.within(soon, "others are served", "127.0.3.20", 200)
+	c.within("others are served", "127.0.3.20", 200)
 }
 
 // TestRedisClusterServerKilled: without Redis each decides alone, and when it
@@ -185,24 +182,25 @@ func serverKilled(t *testing.T, args ...string) {
 	c := startCluster(t, args...)
 	c.cli(0, "bans", "add", "127.0.3.30", "--for", "1h")
 	c.cli(0, "bans", "add", "127.0.3.31", "--for", "1h")
-	c.within(soon, "banned before", "127.0.3.31", 403)
+	c.within("banned before", "127.0.3.31", 403)
 	c.server.Kill()
 	for i, d := range c.nodes {
-		d.await("it says that redis is away", func() bool { return strings.Contains(d.out.String(), "redis can't be used") })
+		d.says("redis can't be used")
 		ip := fmt.Sprintf("127.0.3.%d", 32+i)
 		d.from(ip).want(404, "/.env")
 		d.from(ip).want(403, "/2020")
 		d.from("127.0.3.40").want(200, "/2020")
 	}
-	c.within(soon, "old bans hold", "127.0.3.31", 403)
+	c.within("old bans hold", "127.0.3.31", 403)
 	c.cli(1, "bans", "remove", "127.0.3.30")
 	c.server.Run()
 	for i := range c.nodes {
-		c.within(10*time.Second, fmt.Sprintf("the ban of node %d, made alone", i), fmt.Sprintf("127.0.3.%d", 32+i), 403)
+		c.within(fmt.Sprintf("the ban of node %d, made alone", i), fmt.Sprintf("127.0.3.%d", 32+i), 403)
 	}
-	c.within(10*time.Second, "a ban from before", "127.0.3.31", 403)
-	c.within(10*time.Second, "an unban made alone", "127.0.3.30", 200)
+	c.within("a ban from before", "127.0.3.31", 403)
+	c.within("an unban made alone", "127.0.3.30", 200)
 	for i, d := range c.nodes {
+		d.says("redis is back")
 		log := d.out.String()
 		if lost, back := strings.Count(log, "redis can't be used"), strings.Count(log, "redis is back"); lost != 1 || back != 1 {
 			t.Errorf("node %d said %d times that redis is away, %d times that it is back", i, lost, back)
@@ -219,7 +217,7 @@ func TestRedisClusterStartsWithoutServer(t *testing.T) {
 	d.from("127.0.3.50").want(404, "/.env")
 	d.from("127.0.3.50").want(403, "/2020")
 	server.Run()
-	d.await("it joins", func() bool { return strings.Contains(d.out.String(), "redis is back") })
+	d.says("redis is back")
 	other := start(t, example(t, "hello"), "", "app.py", "--store", server.URL())
 	other.await("it knows the ban", func() bool { return slices.Contains(other.bans(), "127.0.3.50") })
 }
@@ -229,7 +227,7 @@ func TestRedisPasswordIsNotTold(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "geheim")
 	d := start(t, example(t, "hello"), "", "app.py", "--store", "redis://:geheim@"+server.Addr()+"/0")
 	server.Kill()
-	d.await("it says that redis is away", func() bool { return strings.Contains(d.out.String(), "redis can't be used") })
+	d.says("redis can't be used")
 	status, err := d.cli("status", "--json")
 	if err != nil {
 		t.Fatalf("status: %v: %s", err, status)

@@ -114,6 +114,17 @@ func BenchmarkRedisLoad100k(b *testing.B) {
 	b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/op")
 }
 
+// BenchmarkRedisBanKnownToAll is how long a ban of one instance takes until two
+// others enforce it: they must within a second.
+func BenchmarkRedisBanKnownToAll(b *testing.B) {
+	all := three(b, redistest.Start(b).URL())
+	for n := 0; b.Loop(); n++ {
+		client := fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255)
+		all[n%3].add(client + "/32")
+		until(b, "banned by all", everyone(all, func(m *member) bool { return m.bans(client) }))
+	}
+}
+
 func BenchmarkRedisSave(b *testing.B) {
 	for _, n := range []int{1, 100, 4096} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -251,7 +251,7 @@ func TestRedisConverges(t *testing.T) {
 			server.Kill()
 		case 150:
 			server.Run()
-			until(t, slow, "all are back", everyone(all, func(m *member) bool { return !m.store.isAway() }))
+			until(t, "all are back", everyone(all, func(m *member) bool { return !m.store.isAway() }))
 		case 200:
 			plain.FlushAll(t.Context())
 		}
@@ -268,7 +268,7 @@ func TestRedisConverges(t *testing.T) {
 			t.Logf("instance %d: bans %v, %d unsaved", i, bans(m), m.Stats(time.Now()).Unsaved)
 		}
 	})
-	until(t, slow, "all agree", func() bool {
+	until(t, "all agree", func() bool {
 		first := bans(all[0])
 		return slices.Equal(first, bans(all[1])) && slices.Equal(first, bans(all[2])) && len(first) > 0 &&
 			everyone(all, func(m *member) bool { return m.Stats(time.Now()).Unsaved == 0 })()
