@@ -55,7 +55,7 @@ func dialAs(t *testing.T, from string, to net.Addr) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	return conn
 }
 
@@ -190,7 +190,7 @@ func TestProxyProtocolSlowSender(t *testing.T) {
 // TestProxyProtocolSlowSendersHoldNobodyUp: the accept loop waits for none.
 func TestProxyProtocolSlowSendersHoldNobodyUp(t *testing.T) {
 	t.Parallel()
-	addr := headedServer(t, 5*time.Second)
+	addr := headedServer(t, time.Minute)
 	for range 50 {
 		io.WriteString(dialAs(t, "127.0.0.9", addr), "PROX")
 	}
@@ -200,7 +200,7 @@ func TestProxyProtocolSlowSendersHoldNobodyUp(t *testing.T) {
 	if got := answerOf(t, conn); got != "203.0.113.7 hello" {
 		t.Errorf("got %q", got)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 30*time.Second { // half of what one of them may take
 		t.Errorf("waited %v behind slow senders", took)
 	}
 }

@@ -48,7 +48,7 @@ func (s *service) openCerts(context.Context) error {
 			}
 			return err
 		}
-		w := &watchedFiles{"certificate", files.Paths(), func(context.Context) error { return reload() }, s.log}
+		w := s.watched("certificate", files.Paths(), func(context.Context) error { return reload() })
 		s.certs = &certificates{files.TLS(), w.watch, reload, func(next http.Handler) http.Handler { return next }}
 	}
 	return nil

@@ -21,10 +21,20 @@ type watchedFiles struct {
 	files []string
 	read  func(context.Context) error
 	log   *slog.Logger
+	// seen is the digest of what was read last.
+	seen [sha256.Size]byte
+}
+
+// watched are files as they were read just now: what changes from here on is
+// noticed, also before they are watched.
+func (s *service) watched(what string, files []string, read func(context.Context) error) *watchedFiles {
+	w := &watchedFiles{what: what, files: files, read: read, log: s.log}
+	w.seen = w.digest()
+	return w
 }
 
 func (s *service) configFile() *watchedFiles {
-	return &watchedFiles{"configuration file", []string{s.config.File}, func(context.Context) error { _, err := s.reload(); return err }, s.log}
+	return s.watched("configuration file", []string{s.config.File}, func(context.Context) error { _, err := s.reload(); return err })
 }
 
 // watch reads the files again when their content is another one than before.
@@ -45,7 +55,6 @@ func (w *watchedFiles) watch(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	seen := w.digest()
 	calm := time.NewTimer(settle)
 	defer calm.Stop()
 	for {
@@ -58,23 +67,22 @@ func (w *watchedFiles) watch(ctx context.Context) error {
 			w.log.Warn("watching the "+w.what, "files", w.files, "error", err)
 			calm.Reset(settle)
 		case <-calm.C:
-			seen = w.readIfChanged(ctx, seen)
+			w.readIfChanged(ctx)
 		}
 	}
 }
 
-// readIfChanged reads where the files' content is another one, and returns its
-// digest. A file that isn't there is about to come back, or was removed: what
-// was read of it stays in force.
-func (w *watchedFiles) readIfChanged(ctx context.Context, seen [sha256.Size]byte) [sha256.Size]byte {
+// readIfChanged reads where the files' content is another one. A file that isn't
+// there is about to come back, or was removed: what was read of it stays in force.
+func (w *watchedFiles) readIfChanged(ctx context.Context) {
 	now := w.digest()
-	if now == seen || now == [sha256.Size]byte{} {
-		return seen
+	if now == w.seen || now == [sha256.Size]byte{} {
+		return
 	}
 	if err := w.read(ctx); err != nil {
 		w.log.Error("the "+w.what+" has changed", "files", w.files, "error", err)
 	}
-	return now
+	w.seen = now
 }
 
 // digest tells one content of the files from another; zero where one can't be

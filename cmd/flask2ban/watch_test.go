@@ -18,7 +18,14 @@ import (
 func watching(t *testing.T, fails error, files ...string) (read *atomic.Int32, log *testbed.Log) {
 	t.Helper()
 	read, log = new(atomic.Int32), new(testbed.Log)
-	w := &watchedFiles{"configuration file", files, func(context.Context) error { read.Add(1); return fails }, slog.New(slog.NewTextHandler(log, nil))}
+	s := &service{log: slog.New(slog.NewTextHandler(log, nil))}
+	beginWatch(t, s.watched("configuration file", files, func(context.Context) error { read.Add(1); return fails }))
+	return read, log
+}
+
+// beginWatch watches until the test ends.
+func beginWatch(t *testing.T, w *watchedFiles) {
+	t.Helper()
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.watch(ctx) }()
@@ -28,9 +35,6 @@ func watching(t *testing.T, fails error, files ...string) (read *atomic.Int32, l
 			t.Error(err)
 		}
 	})
-	// The first look, at an unchanged content, comes once it watches.
-	settled(t)
-	return read, log
 }
 
 // settled returns when a change must have been noticed.
@@ -70,9 +74,14 @@ func TestFilesAreReadWhenTheirContentChanges(t *testing.T) {
 	put(t, cert, "one")
 	put(t, key, "one")
 	read, _ := watching(t, nil, cert, key)
+	settled(t)
 	awaitReads(t, read, 0, "nothing has changed")
+	began := time.Now()
 	put(t, cert, "two")
 	put(t, key, "two")
+	if took := time.Since(began); took > settle {
+		t.Skipf("others take the machine: two files were written within %v, not within %v", took, settle)
+	}
 	awaitReads(t, read, 1, "both have changed at a time")
 	put(t, cert, "two")
 	if err := os.Chtimes(key, time.Now(), time.Now()); err != nil {
@@ -90,6 +99,18 @@ func TestFilesAreReadWhenTheirContentChanges(t *testing.T) {
 	put(t, filepath.Join(dir, "other"), "x")
 	settled(t)
 	awaitReads(t, read, 2, "another file of the folder")
+}
+
+// TestChangedBeforeItIsWatched: what changes while the app starts is noticed, too.
+func TestChangedBeforeItIsWatched(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	put(t, file, "one")
+	var read atomic.Int32
+	w := (&service{log: slog.New(slog.DiscardHandler)}).watched("configuration file", []string{file}, func(context.Context) error { read.Add(1); return nil })
+	put(t, file, "two")
+	beginWatch(t, w)
+	awaitReads(t, &read, 1, "it has changed since it was read")
 }
 
 // TestTurnedLinks: certbot and Kubernetes put a link to another place.

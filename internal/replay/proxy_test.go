@@ -94,7 +94,7 @@ func newFront(t *testing.T, table *routes.Table, clients *clientip.Resolver, app
 			t.Error(err)
 		}
 	})
-	for deadline := time.Now().Add(10 * time.Second); !sidecar.Testify(http.StatusOK, nil).Present; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !sidecar.Testify(http.StatusOK, nil).Present; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the sidecar has not asked the app what unknown paths get")
 		}
