@@ -119,7 +119,12 @@ func TestLeanAnswersAsTransport(t *testing.T) {
 func TestLeanKeepsConnections(t *testing.T) {
 	t.Parallel()
 	var opened atomic.Int32
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/none" {
+			w.WriteHeader(http.StatusNoContent)
+		}
+		io.WriteString(w, "ok")
+	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			opened.Add(1)
@@ -129,11 +134,13 @@ func TestLeanKeepsConnections(t *testing.T) {
 	defer s.Close()
 	l := &lean{}
 	defer l.CloseIdleConnections()
-	for range 50 {
+	for range 20 {
 		ask(t, l, "GET", s.URL)
+		ask(t, l, "HEAD", s.URL)
+		ask(t, l, "GET", s.URL+"/none")
 	}
 	if n := opened.Load(); n != 1 {
-		t.Errorf("%d connections for 50 requests in a row, want 1", n)
+		t.Errorf("%d connections for 60 requests in a row, want 1", n)
 	}
 }
 
@@ -317,28 +324,178 @@ func TestPostIsNeverSentTwice(t *testing.T) {
 }
 
 // TestLeanForgetsWhatTalksUnasked: bytes behind an answer, or a 408 on an idle
-// connection, never become the answer to the next request.
+// connection, never become the answer to the next request, and the connection is
+// closed.
 func TestLeanForgetsWhatTalksUnasked(t *testing.T) {
 	t.Parallel()
-	said := make(chan struct{}, 100)
-	addr := rawApp(t, func(c net.Conn) {
-		r := bufio.NewReader(c)
-		for {
-			if _, err := http.ReadRequest(r); err != nil {
-				return
+	for name, idle := range map[string]bool{"behind the answer": false, "when it is idle": true} {
+		t.Run(name, func(t *testing.T) {
+			var open atomic.Int32
+			speak, said := make(chan struct{}, 1), make(chan struct{}, 1)
+			addr := rawApp(t, func(c net.Conn) {
+				open.Add(1)
+				defer open.Add(-1)
+				r := bufio.NewReader(c)
+				for {
+					if _, err := http.ReadRequest(r); err != nil {
+						return
+					}
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
+					if idle {
+						<-speak
+					}
+					io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong")
+					said <- struct{}{}
+				}
+			})
+			own := &lean{}
+			for n := range 20 {
+				if a := ask(t, own, "GET", "http://"+addr+"/"); a.Body != "right" {
+					t.Fatalf("request %d: %+v", n, a)
+				}
+				speak <- struct{}{}
+				<-said
+				if !idle {
+					<-speak
+				}
 			}
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
-			io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong")
-			said <- struct{}{}
+			own.CloseIdleConnections()
+			await(t, "all connections are closed", func() bool { return open.Load() == 0 })
+		})
+	}
+}
+
+// TestLeanKeepsApart: a connection to one instance serves no request for another.
+func TestLeanKeepsApart(t *testing.T) {
+	t.Parallel()
+	l := &lean{}
+	defer l.CloseIdleConnections()
+	var urls []string
+	for n := range 3 {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, n) }))
+		defer s.Close()
+		urls = append(urls, s.URL)
+	}
+	for n := range 12 {
+		if got := ask(t, l, "GET", urls[n%3]).Body; got != fmt.Sprint(n%3) {
+			t.Errorf("request %d was answered by instance %s, want %d", n, got, n%3)
 		}
-	})
-	own := &lean{}
-	defer own.CloseIdleConnections()
-	for n := range 20 {
-		if a := ask(t, own, "GET", "http://"+addr+"/"); a.Body != "right" {
-			t.Fatalf("request %d: %+v", n, a)
+	}
+	if len(l.idle) != len(urls) {
+		t.Errorf("%d connections are kept, want one to each", len(l.idle))
+	}
+}
+
+// TestLeanKeepsNoHalfAnswer: what is left of an answer whose client went away must
+// not become another's.
+func TestLeanKeepsNoHalfAnswer(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "half")
+		w.(http.Flusher).Flush()
+		select {
+		case <-hold:
+		case <-r.Context().Done():
 		}
-		<-said
+	}))
+	defer s.Close()
+	defer close(hold)
+	l := &lean{}
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+	res, err := l.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.ReadFull(res.Body, make([]byte, 4))
+	res.Body.Close()
+	if len(l.idle) != 0 {
+		t.Error("the connection of an unfinished answer is kept")
+	}
+}
+
+// TestLeanKeepsSoMany connections and no more.
+func TestLeanKeepsSoMany(t *testing.T) {
+	t.Parallel()
+	const many = leanMaxIdle + 10
+	all := make(chan struct{})
+	var came atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if came.Add(1) == many {
+			close(all)
+		}
+		<-all
+	}))
+	defer s.Close()
+	l := &lean{}
+	defer l.CloseIdleConnections()
+	ended := make(chan struct{})
+	for range many {
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+			if res, err := l.RoundTrip(r); err == nil {
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+		}()
+	}
+	for range many {
+		<-ended
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.idle) > leanMaxIdle {
+		t.Errorf("%d connections are kept, want at most %d", len(l.idle), leanMaxIdle)
+	}
+}
+
+// TestLeanSweepsTheOldOnly, closes them, and comes again for the rest.
+func TestLeanSweepsTheOldOnly(t *testing.T) {
+	t.Parallel()
+	fresh, old := &leanConn{since: time.Now().Add(time.Hour)}, &leanConn{}
+	var far net.Conn
+	fresh.Conn, _ = net.Pipe()
+	old.Conn, far = net.Pipe()
+	l := &lean{idle: []*leanConn{old, fresh}}
+	l.closeIdle()
+	if len(l.idle) != 1 || l.idle[0] != fresh || l.sweep == nil {
+		t.Errorf("%d are left, swept again: %v; want the one that was used just now, and true", len(l.idle), l.sweep != nil)
+	}
+	if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the old one is not closed: %v", err)
+	}
+	l.sweep.Stop()
+	l.idle[0].since = time.Time{}
+	l.closeIdle()
+	if len(l.idle) != 0 || l.sweep != nil {
+		t.Errorf("%d are left, swept again: %v; want none", len(l.idle), l.sweep != nil)
+	}
+}
+
+// TestLeanKeepsNothingOverTLS: each request has a connection of its own there, and
+// the app is told so.
+func TestLeanKeepsNothingOverTLS(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Close, r.Header["Connection"])
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	s.StartTLS()
+	defer s.Close()
+	l := &lean{}
+	for range 3 {
+		if got := ask(t, l, "GET", s.URL).Body; got != "true [close]" {
+			t.Errorf("the app is told %q", got)
+		}
+	}
+	if len(l.idle) != 0 || opened.Load() != 3 {
+		t.Errorf("%d connections, %d kept; want 3 and none", opened.Load(), len(l.idle))
 	}
 }
 

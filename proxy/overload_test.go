@@ -146,7 +146,7 @@ func (td *tide) next(now time.Time) {
 	a := td.ask(now, ban.Normal, td.rnd.IntN(td.clients), false)
 	td.after(now, td.patience, func(now time.Time) {
 		if a.state == slotWaiting {
-			td.q.leave(now, &a.slot)
+			td.q.leave(&a.slot)
 			td.outcome.left++
 		}
 	})

@@ -134,7 +134,7 @@ type line struct {
 	ranks   [ranks]slots
 	n       int
 	work    time.Duration // what they usually take
-	emptyAt time.Time     // when it was empty last
+	emptyAt time.Time     // until when it was empty
 }
 
 // stood says whether the line has not been empty for a while.
@@ -178,13 +178,11 @@ func (q *queue) enqueue(now time.Time, s *slot) {
 }
 
 // unqueue takes a waiting request out of its line.
-func (q *queue) unqueue(now time.Time, s *slot) {
+func (q *queue) unqueue(s *slot) {
 	l := &q.lines[s.class]
 	l.ranks[s.rank].remove(s)
 	l.work -= s.expected
-	if l.n--; l.n == 0 {
-		l.emptyAt = now
-	}
+	l.n--
 	q.depth--
 	mates := q.clients[s.client]
 	if i := slices.Index(mates, s); len(mates) > 1 {
@@ -212,7 +210,7 @@ func (q *queue) dispatch(now time.Time) {
 		if s == nil {
 			return
 		}
-		q.unqueue(now, s)
+		q.unqueue(s)
 		q.start(now, s)
 	}
 }
@@ -357,15 +355,15 @@ func (q *queue) yield(now time.Time, s *slot) bool {
 			if class == int(s.class) && (rank < s.rank || rank == s.rank && !q.newest(now, s.class)) {
 				return false
 			}
-			q.refuse(now, victim)
+			q.refuse(victim)
 			return true
 		}
 	}
 	return false
 }
 
-func (q *queue) refuse(now time.Time, s *slot) {
-	q.unqueue(now, s)
+func (q *queue) refuse(s *slot) {
+	q.unqueue(s)
 	q.promote(s, s.rank)
 	s.settle(slotRefused)
 }
@@ -388,9 +386,9 @@ func (q *queue) done(now time.Time, s *slot) {
 }
 
 // leave takes a request out that waits: its client has left.
-func (q *queue) leave(now time.Time, s *slot) {
+func (q *queue) leave(s *slot) {
 	if s.state == slotWaiting {
-		q.unqueue(now, s)
+		q.unqueue(s)
 		q.promote(s, s.rank)
 		s.state = slotDone
 	}

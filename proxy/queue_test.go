@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -218,8 +219,16 @@ func (p *pair) check() {
 	if p.queue.depth != len(p.model.waiting) || p.queue.running.n != len(p.model.running) {
 		p.t.Fatalf("depth %d running %d, want %d and %d", p.queue.depth, p.queue.running.n, len(p.model.waiting), len(p.model.running))
 	}
+	for _, r := range p.model.waiting {
+		if got := p.slots[r.id].rank; got != r.rank {
+			p.t.Fatalf("request %d has rank %d, want %d", r.id, got, r.rank)
+		}
+	}
 	waiting := 0
-	for _, mates := range p.queue.clients {
+	for client, mates := range p.queue.clients {
+		if len(mates) == 0 {
+			p.t.Fatalf("%v is remembered though nothing of it waits", client)
+		}
 		waiting += len(mates)
 	}
 	if waiting != p.queue.depth {
@@ -281,7 +290,7 @@ func TestQueueIsAsItsModel(t *testing.T) {
 					return
 				}
 				p.ask()
-				p.queue.leave(p.now, s)
+				p.queue.leave(s)
 				for _, r := range slices.Clone(p.model.waiting) {
 					if p.slots[r.id] == s {
 						p.model.gone(p.now, r)
@@ -498,7 +507,7 @@ func TestSuspectHoldsItsShareOnly(t *testing.T) {
 func TestLastSlotIsReserved(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	q, busy := busyQueue(4, now)
-	q.highAt = now
+	q.leave(q.push(now, 9, ban.High))
 	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)}
 	now = now.Add(standing + 10*time.Millisecond)
 	for _, s := range busy[1:] { // they came just now
@@ -532,6 +541,211 @@ func TestNothingIsReservedWithoutOverload(t *testing.T) {
 		if s := q.push(now, i, ban.Normal); s.state != slotRunning {
 			t.Fatalf("request %d of 4 waits", i+1)
 		}
+	}
+}
+
+// TestWhenTheLastSlotIsReserved: one of slots comes free under overload, the others
+// were just taken. It stays empty, but where that would serve nobody.
+func TestWhenTheLastSlotIsReserved(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		slots   int
+		absent  time.Duration // since one of the best class came; negative: never
+		stood   time.Duration // for how long some have waited
+		takes   time.Duration // each request
+		overdue bool          // another takes far longer than it usually does
+		want    bool
+	}{
+		{name: "overload", slots: 4, want: true},
+		{name: "beside one whose end can't be foretold", slots: 4, overdue: true, want: true},
+		{name: "the best class came 9 s ago", slots: 4, absent: 9 * time.Second, want: true},
+		{name: "it came 10 s ago", slots: 4, absent: 10 * time.Second},
+		{name: "it never came", slots: 4, absent: -1},
+		{name: "three slots", slots: 3},
+		{name: "a line that was empty just now", slots: 4, stood: standing},
+		{name: "requests so short that the app's own queue holds one", slots: 4, takes: time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := time.Unix(1e9, 0)
+			q, busy := busyQueue(c.slots, now)
+			q.mean = cmp.Or(c.takes, q.mean)
+			if c.absent >= 0 {
+				q.leave(q.push(now, 9, ban.High))
+			}
+			now = now.Add(max(c.absent-standing-time.Millisecond, 0))
+			var waiting []*slot
+			for i := range 10 { // more than the app's own queue may hold
+				waiting = append(waiting, q.push(now, i, ban.Normal))
+			}
+			now = now.Add(cmp.Or(c.stood, standing+time.Millisecond))
+			for _, s := range busy {
+				s.since, q.startedAt = now, now
+			}
+			if c.overdue {
+				busy[1].since = now.Add(-time.Second)
+			}
+			started := q.given
+			q.done(now, busy[0])
+			if got := q.given == started; got != c.want {
+				t.Errorf("reserved %v, want %v", got, c.want)
+			}
+			if d := q.wake(now); d <= 0 || d > tickEvery || c.want && d == tickEvery {
+				t.Errorf("looked at again in %v", d)
+			}
+			for _, s := range waiting {
+				q.leave(s)
+			}
+			if d := q.wake(now); d != 0 {
+				t.Errorf("looked at again in %v though nobody waits", d)
+			}
+		})
+	}
+}
+
+// TestASuspectAtItsCapIsPassedBy: it keeps no other one from the slots that are
+// left, whichever of them goes first.
+func TestASuspectAtItsCapIsPassedBy(t *testing.T) {
+	for _, strain := range []int{0, 1} {
+		now := time.Unix(1e9, 0)
+		q := &queue{limit: 8, size: 100, patience: time.Minute, mean: time.Hour, completed: meanOf}
+		for range 2 {
+			q.push(now, 1, ban.Suspect) // as many as one may hold
+		}
+		first := q.push(now, 2, ban.Suspect)
+		for i := range 5 {
+			q.push(now, 10+i, ban.Normal)
+		}
+		q.push(now, 2, ban.Suspect)
+		pushes := []func() *slot{
+			func() *slot { return q.push(now, 1, ban.Suspect) },
+			func() *slot { return q.push(now, 2, ban.Suspect) },
+		}
+		if strain > 0 {
+			slices.Reverse(pushes) // the one at its cap is the newest
+		}
+		second := map[bool]*slot{true: pushes[0](), false: pushes[1]()}[strain > 0]
+		if strain == 0 {
+			pushes = nil
+		}
+		q.done(now, first) // gives the client's next one the slot
+		now = now.Add(standing + time.Millisecond)
+		q.limit, q.strain = 9, strain
+		q.tick(now)
+		if second.state != slotRunning {
+			t.Errorf("strain %d: a suspect that holds one slot of two waits behind one at its cap", strain)
+		}
+	}
+}
+
+// TestUnlimitedHasNoCap: where it isn't known what the app can do, nobody waits.
+func TestUnlimitedHasNoCap(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q := &queue{size: 10, patience: time.Second}
+	for i := range 20 {
+		if s := q.push(now, 1, ban.Suspect); s.state != slotRunning {
+			t.Fatalf("request %d waits", i+1)
+		}
+	}
+	if d := q.wake(now); d != 0 {
+		t.Errorf("looked at again in %v", d)
+	}
+}
+
+// TestFullQueueUnderStrain: the newest takes the place of the oldest there, and
+// nobody's else.
+func TestFullQueueUnderStrain(t *testing.T) {
+	for strain, want := range map[int][]slotState{
+		0: {slotWaiting, slotWaiting, slotRefused},
+		1: {slotRefused, slotWaiting, slotWaiting},
+	} {
+		now := time.Unix(1e9, 0)
+		q, _ := busyQueue(1, now)
+		q.size = 2
+		q.usualOf("/").mean = time.Second
+		all := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)}
+		now = now.Add(standing + time.Millisecond)
+		q.strain = strain
+		all = append(all, q.push(now, 3, ban.Normal))
+		if got := []slotState{all[0].state, all[1].state, all[2].state}; !slices.Equal(got, want) {
+			t.Errorf("strain %d: got %v, want %v", strain, got, want)
+		}
+		if q.depth != 2 {
+			t.Errorf("strain %d: %d wait, want 2", strain, q.depth)
+		}
+	}
+}
+
+// TestAStreamIsLongOnce: however often it is said, and only while it runs.
+func TestAStreamIsLongOnce(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, busy := busyQueue(4, now)
+	q.learned = true // a worker is held all the same where their number is known
+	waiting := []*slot{q.push(now, 1, ban.Normal), q.push(now, 2, ban.Normal)}
+	for range 3 {
+		q.lengthen(now, busy[0])
+	}
+	q.lengthen(now, waiting[1])
+	if waiting[0].state != slotRunning || waiting[1].state != slotWaiting || q.longs != 1 {
+		t.Errorf("the first waiting one is %d, the second %d, %d are long; want the first to run for the one stream",
+			waiting[0].state, waiting[1].state, q.longs)
+	}
+	q.done(now, busy[0])
+	q.lengthen(now, busy[0])
+	if q.longs != 0 {
+		t.Errorf("%d are long after its end", q.longs)
+	}
+}
+
+// TestLearnedLimitIsOfShortRequests: what takes for longer than a second is not
+// what made the processor busy; an app's own limit holds for it all the same.
+func TestLearnedLimitIsOfShortRequests(t *testing.T) {
+	for _, learned := range []bool{true, false} {
+		now := time.Unix(1e9, 0)
+		q := &queue{limit: 2, learned: learned, size: 10, patience: time.Minute}
+		for i := range 2 {
+			q.push(now, i, ban.Normal)
+		}
+		waiting := []*slot{q.push(now, 3, ban.Normal), q.push(now, 4, ban.Normal), q.push(now, 5, ban.Normal)}
+		count := func() (running int) {
+			for _, s := range waiting {
+				if s.state == slotRunning {
+					running++
+				}
+			}
+			return running
+		}
+		q.tick(now.Add(learnedLongAfter - time.Millisecond))
+		if got := count(); got != 0 {
+			t.Errorf("learned %v: %d more after less than a second", learned, got)
+		}
+		q.tick(now.Add(learnedLongAfter))
+		if got, want := count(), map[bool]int{true: 2}[learned]; got != want {
+			t.Errorf("learned %v: %d more after a second, want %d", learned, got, want)
+		}
+		q.mean = time.Microsecond
+		if got, want := q.allowed(), map[bool]int{true: 2, false: 4}[learned]; got != want {
+			t.Errorf("learned %v: %d short ones at a time, want %d", learned, got, want)
+		}
+	}
+}
+
+// TestOverloadEndsAsTheyLeave, not only when time is looked at.
+func TestOverloadEndsAsTheyLeave(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q, _ := busyQueue(1, now)
+	var waiting []*slot
+	for i := range 30 {
+		waiting = append(waiting, q.push(now, i, ban.Normal))
+	}
+	now = now.Add(standing + time.Millisecond)
+	if !q.overloaded(now) {
+		t.Fatal("no overload though the last must be expected to wait for 1.5 s")
+	}
+	for _, s := range waiting[:20] {
+		q.leave(s)
+	}
+	if q.overloaded(now) {
+		t.Error("overload though the last must be expected to wait for half a second")
 	}
 }
 

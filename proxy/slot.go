@@ -150,7 +150,7 @@ func (g *gate) await(x *exchange, since time.Time) {
 	case <-s.ready:
 	case <-x.Done():
 		g.mu.Lock()
-		g.queue.leave(g.now(), s)
+		g.queue.leave(s)
 		g.mu.Unlock()
 		if s.state == slotRunning { // it got a slot at the same moment
 			g.release(s)

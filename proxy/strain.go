@@ -92,7 +92,7 @@ func (q *queue) refuseOldest(now time.Time, hopeless func(*slot) bool) {
 		l := &q.lines[class]
 		for rank := ranks - 1; rank >= 0; rank-- {
 			for s := l.ranks[rank].head; s != nil && hopeless(s); s = l.ranks[rank].head {
-				q.refuse(now, s)
+				q.refuse(s)
 			}
 		}
 	}

@@ -60,8 +60,7 @@ const maxPrefetch = 16 << 10
 // prefetch reads a small body of known length, so that an app that dies
 // between an answer's header and its body has not answered yet.
 func prefetch(res *http.Response, err error) (*http.Response, error) {
-	if err != nil || res.ContentLength <= 0 || res.ContentLength > maxPrefetch || res.Body == http.NoBody ||
-		res.Request.Method == http.MethodHead {
+	if err != nil || res.ContentLength <= 0 || res.ContentLength > maxPrefetch || res.Request.Method == http.MethodHead {
 		return res, err
 	}
 	body := &prefetched{buf: prefetchPool.Get().(*[maxPrefetch]byte)}
