@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/flask2ban/flask2ban/internal/app"
 )
@@ -15,8 +16,8 @@ const maxResend = 3
 // poisonDeaths is how many processes of the app one request may have ended.
 const poisonDeaths = 2
 
-// errPoison is a request of a route that has ended the app.
-var errPoison = errors.New("requests of this route ended the app twice; it gets none for ten minutes")
+// errPoison is a request of a route that has ended the app; see culprit.
+var errPoison = errors.New("requests like this ended the app twice; it gets none for ten minutes")
 
 // errUnsent wraps an error before the first byte of a request was sent.
 type errUnsent struct{ error }
@@ -82,27 +83,41 @@ func (x *exchange) again(ctx context.Context, safe bool, cause error) error {
 }
 
 // blames says whether a request has failed so often that it may be the cause.
-// Of an app of ours we know how its processes ended, and a route that ends
+// Of an app of ours we know how its processes ended, and what ends
 // them gets no requests at all; of another's we know only that no answer came,
 // and do not ask again. What it never got is not its fault.
 func (t *transport) blames(x *exchange, try int, unsent bool) bool {
-	route := x.label()
+	culprit := x.culprit()
 	if x.flight.Addr() != "" {
 		if x.flight.Deaths() >= poisonDeaths {
-			t.poison.add(route)
+			t.poison.add(culprit)
 		}
-		return t.poison.has(route)
+		return t.poison.has(culprit)
 	}
 	if unsent {
 		return false
 	}
-	if t.weary.has(route) {
+	if t.weary.has(culprit) {
 		return true
 	}
 	if try > 0 {
-		t.weary.add(route)
+		t.weary.add(culprit)
 	}
 	return false
+}
+
+// maxCulprit bounds a path that is remembered, in bytes.
+const maxCulprit = 256
+
+// culprit is what becomes poison with the request: its route, or its path where
+// the table has no route for it or one that matches nearly every path. One bad URL
+// must not take the rest of the app down.
+func (x *exchange) culprit() string {
+	if route := x.route(); route != "" && x.verdict.Route != x.table.CatchAll() {
+		return route
+	}
+	path, _, _ := strings.Cut(x.request.RequestURI, "?")
+	return path[:min(len(path), maxCulprit)]
 }
 
 // address directs out to the instance that the flight is for, with the value

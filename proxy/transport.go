@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"io"
+	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +26,7 @@ type transport struct {
 // may be; see again. Our listening socket outlives the app, so the second try
 // waits in the kernel's queue until the app is back.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if x := exchangeOf(r.Context()); x != nil && t.poison.has(x.label()) {
+	if x := exchangeOf(r.Context()); x != nil && t.poison.has(x.culprit()) {
 		return nil, errPoison
 	}
 	if hasBody(r) {
@@ -108,33 +110,42 @@ var idempotent = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true,
 }
 
-// poison remembers routes for poisonTime.
+// poison remembers culprits for poisonTime. The zero value is empty.
 type poison struct {
-	any   atomic.Int64 // how many were ever added
+	any   atomic.Int64 // how many are remembered
 	mu    sync.Mutex
 	until map[string]time.Time
 }
 
-// poisonTime is how long a route stays poison.
-const poisonTime = 10 * time.Minute
+// The bounds of poison.
+const (
+	// poisonTime is how long a culprit stays poison.
+	poisonTime = 10 * time.Minute
+	// maxPoison is how many there may be: each has cost the app two processes.
+	maxPoison = 1000
+)
 
-func (p *poison) has(route string) bool {
+func (p *poison) has(culprit string) bool {
 	if p.any.Load() == 0 {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Now().Before(p.until[route])
+	return time.Now().Before(p.until[culprit])
 }
 
-func (p *poison) add(route string) {
+func (p *poison) add(culprit string) {
+	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	maps.DeleteFunc(p.until, func(_ string, until time.Time) bool { return now.After(until) })
 	if p.until == nil {
 		p.until = map[string]time.Time{}
 	}
-	p.until[route] = time.Now().Add(poisonTime)
-	p.any.Add(1)
+	if len(p.until) < maxPoison {
+		p.until[strings.Clone(culprit)] = now.Add(poisonTime)
+	}
+	p.any.Store(int64(len(p.until)))
 }
 
 // buffers are what bodies, and tunnels' bytes, are copied with.

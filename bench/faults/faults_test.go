@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 func TestParse(t *testing.T) {
@@ -59,12 +60,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "flask2ban")
-	out, err := exec.Command("go", "build", "-o", path, "../../cmd/flask2ban").CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(out)
-	}
-	return path, err
+	return filepath.Join(dir, "flask2ban"), testbed.Build("../..", dir, "./cmd/flask2ban")
 })
 
 func TestMain(m *testing.M) {

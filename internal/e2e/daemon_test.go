@@ -30,11 +30,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "../../cmd/...").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return filepath.Join(dir, "flask2ban"), nil
+	return filepath.Join(dir, "flask2ban"), testbed.Build("../..", dir, "./cmd/...")
 })
 
 // publicDir is a directory that the app's user can read, too, with these files in it.

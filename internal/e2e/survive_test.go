@@ -134,3 +134,20 @@ func TestGunicorn(t *testing.T) {
 	c.want(403, "/")
 	d.from("127.0.1.2").want(200, "/")
 }
+
+// TestPoison: what ends the app twice is not asked for again, and the rest is: by
+// its route or, where one route has nearly everything, by its path.
+func TestPoison(t *testing.T) {
+	d := start(t, t.TempDir(), "", testApp(t, "crashing.py"))
+	c := d.from("127.0.1.1")
+	c.want(502, "/bad/page")
+	c.want(200, "/good/page")
+	c.want(502, "/item/bad")
+	c.want(200, "/another/page")
+	app := d.appPID()
+	c.want(502, "/bad/page?again")
+	c.want(502, "/item/good")
+	if now := d.appPID(); now != app {
+		t.Errorf("process %d was ended once more: %d now", app, now)
+	}
+}

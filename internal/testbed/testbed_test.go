@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -224,5 +225,26 @@ func TestDaemonThatEnds(t *testing.T) {
 	for _, pid := range WithVariable(mark) {
 		t.Errorf("process %d is left", pid)
 		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func TestBuild(t *testing.T) {
+	root, out := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":  "module example.com/m\n",
+		"main.go": "package main\nfunc main() {}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Build(root, out, "."); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(filepath.Join(out, "m")).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+	if err := Build(root, out, "./none"); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("what is not there: %v", err)
 	}
 }
