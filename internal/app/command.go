@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,8 @@ func resolveTarget(c Config) (target, error) {
 	case err == nil:
 		t.launch, t.path, t.home = asScript, c.App, homeOf(t.at(c.App), info)
 		return t, nil
+	case errors.Is(err, fs.ErrPermission):
+		return target{}, fmt.Errorf("run %s: %w", c.App, err)
 	case strings.HasSuffix(c.App, ".py") || strings.ContainsRune(c.App, filepath.Separator) && !strings.Contains(c.App, ":"):
 		return target{}, fmt.Errorf("run %s: there is no such file", c.App)
 	}

@@ -3,6 +3,8 @@ package extract
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,11 +75,29 @@ func resolveIn(dir, app string) (Entry, error) {
 	case err == nil && s.IsDir() && (strings.ContainsAny(name, "/.") || object == "" || !isIdentifier(name)):
 		return e.inDirectory(path)
 	case err == nil && s.Mode().IsRegular():
+		if err := readable(path); err != nil {
+			return e, fmt.Errorf("%w: %w", ErrNoEntry, err)
+		}
 		return e.ofFile(path, object == ""), nil
+	case errors.Is(err, fs.ErrPermission):
+		return e, fmt.Errorf("%w: %w", ErrNoEntry, err)
 	case strings.HasSuffix(name, ".py") || strings.ContainsAny(name, "/\\"):
 		return e, fmt.Errorf("%w: there is no file %s", ErrNoEntry, path)
 	}
 	return e.ofModule(name)
+}
+
+// readable says why a file can't be read; nil where it can.
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Read(make([]byte, 1)); err != nil && err != io.EOF {
+		return err
+	}
+	return nil
 }
 
 // splitObject cuts "module:object(args)" in two.

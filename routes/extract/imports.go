@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -227,7 +229,11 @@ func (in *interp) moduleNames(m *module, name string) {
 // runModule executes a module's body. Nothing that a branch under way assigned
 // is undone for names of the new module: it is imported once, whoever asks.
 func (in *interp) runModule(m *module) {
-	m.tree = in.loader.tree(m.file)
+	var err error
+	m.tree, err = in.loader.tree(m.file)
+	if err != nil && !m.foreign {
+		in.stray.addOpening(opening{position{file: m.rel, line: 1}, "", "the module can't be read: " + reasonOf(err)})
+	}
 	if m.tree == nil {
 		return
 	}
@@ -241,6 +247,15 @@ func (in *interp) runModule(m *module) {
 	if cut && in.speaksOfRoutes(m) {
 		in.stray.addOpening(opening{position{file: m.rel, line: 1}, "", "the module takes too many steps to follow"})
 	}
+}
+
+// reasonOf is an error without the path, which stands beside it.
+func reasonOf(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
 }
 
 func (in *interp) moduleAttr(m *module, name string) value {

@@ -37,6 +37,7 @@ type loader struct {
 type pending struct {
 	done chan struct{}
 	tree *python.Module
+	err  error // why there is none
 }
 
 // place is where a module was found: a file, or directories of a package.
@@ -242,11 +243,11 @@ func (l *loader) mentions(m *module) bool {
 	return err == nil && mentionsRoutes(string(src))
 }
 
-// tree is the parsed file, nil where it cannot be read.
-func (l *loader) tree(file string) *python.Module {
+// tree is the parsed file, or why it can't be read; neither at the context's end.
+func (l *loader) tree(file string) (*python.Module, error) {
 	p := l.start(file, nil)
 	<-p.done
-	return p.tree
+	return p.tree, p.err
 }
 
 // start reads a file unless someone does already. With dirs, it also looks
@@ -272,6 +273,7 @@ func (l *loader) readFile(file string, p *pending, ahead bool) {
 	if err == nil && l.ctx.Err() == nil {
 		p.tree = python.Parse(src, l.limits)
 	}
+	p.err = err
 	<-l.slots
 	close(p.done)
 	if err == nil {
