@@ -13,6 +13,7 @@ import (
 // redirect sends a request that came over HTTP to the same address over HTTPS.
 // 308 keeps the method, so that a form's data is not lost (RFC 9110 15.4.9).
 func (h *Handler) redirect(x *exchange) {
+	h.suspectCircle(x)
 	host := routes.BareHost(x.identity.Host)
 	if host == "" { // HTTP/1.0 without Host
 		x.page(http.StatusBadRequest, pageData{Title: "Bad request", Text: "The request names no host."})
@@ -28,6 +29,24 @@ func (h *Handler) redirect(x *exchange) {
 	}
 	x.Header().Set("Location", "https://"+authority+target)
 	x.page(http.StatusPermanentRedirect, pageData{Title: "Moved to HTTPS"})
+}
+
+// suspectCircle tells the operator of an undeclared proxy in front that ends TLS:
+// what came to it by HTTPS comes to us by HTTP, and is sent to HTTPS again, without
+// end. Only of peers that may be one: anybody can write the header.
+func (h *Handler) suspectCircle(x *exchange) {
+	peer := x.identity.Peer
+	if !x.identity.Direct || !strings.EqualFold(first(x.request.Header, "X-Forwarded-Proto"), "https") {
+		return
+	}
+	remedy := "--trusted-proxy " + peer.String()
+	if !peer.IsLoopback() && !peer.IsPrivate() {
+		if remedy = h.Clients.Warning(peer); remedy == "" {
+			return
+		}
+	}
+	h.warnings.warn("circle:"+peer.String(), "a proxy in front seems to end TLS; until it is declared, its clients are sent to HTTPS again and again",
+		"peer", peer, "remedy", remedy)
 }
 
 // mapped says whether the client asked for another port than the one that we

@@ -2,14 +2,18 @@ package proxy
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/flask2ban/flask2ban/ban"
+	"github.com/flask2ban/flask2ban/internal/clientip"
 )
 
 // TestRedirectToHTTPS keeps host, target and method, and names a port only where the client
@@ -46,6 +50,47 @@ func TestRedirectToHTTPS(t *testing.T) {
 		}
 		if g.asked.Load() > 0 || w.Header().Get("Strict-Transport-Security") != "" {
 			t.Errorf("%s: the app was asked, or HSTS told over HTTP", tt.name)
+		}
+	}
+}
+
+// TestCirclesAreTold: a proxy that ends TLS and is not declared sends people round in circles.
+// Others may write its header, too. Declared, it is believed.
+func TestCirclesAreTold(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		peer, proto, trusted string
+		code                 int
+		told                 string
+	}{
+		{"127.0.0.1", "https", "", 308, "--trusted-proxy 127.0.0.1"},
+		{"10.1.2.3", "HTTPS", "", 308, "--trusted-proxy 10.1.2.3"},
+		{"173.245.48.1", "https", "", 308, "--trusted-proxy cloudflare"},
+		{"192.0.2.1", "https", "", 308, ""},
+		{"10.1.2.3", "http", "", 308, ""},
+		{"10.1.2.3", "", "", 308, ""},
+		{"10.1.2.3", "https", "10.0.0.0/8", 200, ""},
+		{"10.1.2.3", "http", "10.0.0.0/8", 308, ""},
+	} {
+		var log safeLog
+		g := newRig(t, flask, func(c *Config, _ *ban.Config) {
+			c.SecurePort, c.Log = 443, slog.New(slog.NewTextHandler(&log, nil))
+			if tt.trusted != "" {
+				clients, err := clientip.New(clientip.Config{Trusted: []netip.Prefix{netip.MustParsePrefix(tt.trusted)}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Clients = clients
+			}
+		})
+		for range 3 {
+			if w := g.do(tt.peer, "GET", "/", "X-Forwarded-Proto", tt.proto, "X-Forwarded-For", "192.0.2.7"); w.Code != tt.code {
+				t.Errorf("%+v: %d", tt, w.Code)
+			}
+		}
+		told := strings.Count(log.String(), "again and again")
+		if told != min(1, len(tt.told)) || !strings.Contains(log.String(), tt.told) {
+			t.Errorf("%+v: told %d times:\n%s", tt, told, log.String())
 		}
 	}
 }
