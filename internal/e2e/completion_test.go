@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // completionShells are those for which docs/completion.md says what to do.
@@ -80,7 +79,7 @@ func TestCompletion(t *testing.T) {
 			// its prompt as it does later.
 			fresh := func() {
 				enter("clear")
-				within(t, 30*time.Second, "the screen is empty", func() bool {
+				within(t, patience, "the screen is empty", func() bool {
 					return strings.TrimSpace(x.do("capture-pane", "-p")) == ">"
 				})
 			}

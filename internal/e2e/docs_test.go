@@ -26,8 +26,8 @@ import (
 //	<!-- serve as COMMAND --> as above, with COMMAND in place of the block's
 //	<!-- run -->           bash runs the block's "$ " lines; the others are the output
 //
-// A command that only looks ("status") is asked again for a while, for what it
-// tells may come a moment later than a reader asks.
+// A command that only looks ("status"), and one before which the page has the reader
+// sleep, is given again for a while: what it tells may come a moment later.
 //
 // In what is expected, "..." stands for anything in a line or, alone, for any lines;
 // times, durations, process numbers and ports are compared by their shape.
@@ -217,8 +217,8 @@ func (w *tour) run(b block) {
 	}
 }
 
-// looks matches commands that change nothing.
-var looks = regexp.MustCompile(`^(flask2ban|flasksupervisor) status\b`)
+// looks matches commands that may be given again.
+var looks = regexp.MustCompile(`^((flask2ban|flasksupervisor) status|sleep \d+;)\s?`)
 
 // output is what a command prints on both of its outputs.
 func (w *tour) output(command string) (string, error) {

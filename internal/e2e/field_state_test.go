@@ -104,8 +104,8 @@ func TestField14RestartWithManyBans(t *testing.T) {
 		t.Errorf("%d bans after the restart, want 6001", n)
 	}
 	t.Logf("ready %v after the start, app included", took.Round(time.Millisecond))
-	if took > 20*time.Second {
-		t.Errorf("ready after %v", took)
+	if cpu := second.cpu(); cpu > 20*time.Second {
+		t.Errorf("ready after %v of a processor", cpu)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestField16StreamsGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", d.addr)
 	r := bufio.NewReader(conn)

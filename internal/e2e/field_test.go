@@ -254,7 +254,7 @@ func TestField11BannedIsNotServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer open.Close()
-	open.SetDeadline(time.Now().Add(20 * time.Second))
+	open.SetDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(open)
 	over := func() (int, error) {
 		fmt.Fprintf(open, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", d.addr)
@@ -303,7 +303,7 @@ func (d *daemon) raw(from, text string) string {
 		d.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	io.WriteString(conn, text)
 	answer, _ := io.ReadAll(conn)
 	return string(answer)
@@ -320,10 +320,10 @@ func TestField12LogsCannotBeForged(t *testing.T) {
 	ask := func(target string, head ...string) {
 		t.Helper()
 		asked++
-		began := time.Now()
+		before := d.cpu()
 		d.raw("127.0.1.1", "GET "+target+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"+strings.Join(head, "\r\n")+"\r\n\r\n")
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("%.40s took %v", target, took)
+		if took := d.cpu() - before; took > 5*time.Second {
+			t.Errorf("%.40s took %v of a processor", target, took)
 		}
 	}
 	ask("/%0a127.0.9.9%20-%20-%20GET%20/.env", "User-Agent: x\" 200 1 \"\xc2\x9b31m\x85")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -150,13 +152,19 @@ func (d *daemon) instance() (app.State, int) {
 // TestAppsPortIsTaken: while the app restarts another program opens its port.
 // Requests wait until the app has it again; the other sees none.
 func TestAppsPortIsTaken(t *testing.T) {
-	d := launchApp(t, "", []string{"python3", "-E", "-m", "waitress", "--listen=127.0.0.1:PORT", "app:app"})
+	// Its next start waits until the port is another's.
+	hold := filepath.Join(t.TempDir(), "hold")
+	waits := fmt.Sprintf("while os.path.exists(%q): time.sleep(0.02)", hold)
+	d := launchApp(t, waits, []string{"python3", "-E", "-m", "waitress", "--listen=127.0.0.1:PORT", "app:app"})
 	c := d.from("127.0.9.1")
 	c.want(200, "/slow/0.01")
 	if out, err := d.cli("status"); err != nil || !strings.Contains(out, "socket") || !strings.Contains(out, "discovered") {
 		t.Errorf("status does not tell how it listens: %v\n%s", err, out)
 	}
 	before, _ := d.instance()
+	if err := os.WriteFile(hold, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	syscall.Kill(before.PID, syscall.SIGKILL)
 	var other net.Listener
 	d.await("the port is another's", func() bool {
@@ -164,6 +172,9 @@ func TestAppsPortIsTaken(t *testing.T) {
 		other = l
 		return err == nil
 	})
+	if err := os.Remove(hold); err != nil {
+		t.Fatal(err)
+	}
 	asked := make(chan string, 1)
 	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {

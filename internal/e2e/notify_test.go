@@ -60,9 +60,7 @@ func TestNotifications(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	d.await("it hears of the unban", heard("127.0.1.1 is no longer banned: its ban was lifted"))
-	if err := os.WriteFile(file, []byte("maxretries: 3\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, file, "maxretries: 3\n") // at once: an empty file would end the notifications
 	d.await("it hears of the bad configuration", heard("reload of the configuration", "maxretries: unknown key"))
 	if err := syscall.Kill(d.appPID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func (d *daemon) through(balancer, client, target string) int {
 		d.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "PROXY TCP4 %s 203.0.113.1 4000 80\r\nGET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", client, target, d.addr)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {

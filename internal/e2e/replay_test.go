@@ -52,7 +52,7 @@ func serve(t *testing.T, dir, addr string, env []string, command ...string) (out
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-done
 	})
-	within(t, 30*time.Second, command[0]+" accepts at "+addr, func() bool {
+	within(t, patience, command[0]+" accepts at "+addr, func() bool {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			conn.Close()
@@ -185,7 +185,7 @@ func TestReplayOfRealServers(t *testing.T) {
 			visit(t, addr)
 			const sent = 14
 			var r = replayOf(t, log)
-			within(t, 30*time.Second, "all requests are in the log", func() bool {
+			within(t, patience, "all requests are in the log", func() bool {
 				r = replayOf(t, log)
 				return r.Lines-r.Skipped >= sent
 			})
@@ -205,13 +205,13 @@ func TestReplayOfRealServers(t *testing.T) {
 func visit(t *testing.T, addr string) {
 	t.Helper()
 	ask := func(from, request string) {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 		conn, err := d.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nUser-Agent: a\"b\\c] 200 \"GET / HTTP/1.1\" 200\r\n\r\n", request, addr)
 		// To its end: gunicorn logs no request whose client has left.
 		if answer, err := io.ReadAll(conn); err != nil || len(answer) == 0 {
@@ -277,7 +277,7 @@ func TestReplayKernel(t *testing.T) {
 	if out, err := exec.Command("kill", "-USR1", strings.TrimSpace(string(pid))).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	within(t, 30*time.Second, "nginx reopens its log", func() bool { _, err := os.Stat(log); return err == nil })
+	within(t, patience, "nginx reopens its log", func() bool { _, err := os.Stat(log); return err == nil })
 	scan("127.0.1.3")
 	d.await("the next scanner is dropped", func() bool { return dropped("127.0.1.3", addr) })
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flask2ban/flask2ban/internal/testbed"
 )
 
 // TestBufferBodies: slow uploads take no worker of an app that has only one,
@@ -133,6 +135,17 @@ func (d *daemon) open() (n int) {
 		}
 	}
 	return n
+}
+
+// cpu is the processor time that the daemon has had, without the app's: what its
+// work takes, however much of the machine others have.
+func (d *daemon) cpu() time.Duration {
+	d.t.Helper()
+	stat, err := testbed.ReadStat(d.cmd.Process.Pid)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return stat.CPU
 }
 
 // rss is the daemon's memory in bytes.

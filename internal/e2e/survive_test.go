@@ -114,7 +114,7 @@ func TestStopDrains(t *testing.T) {
 	}
 	select {
 	case <-d.done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no end after SIGTERM")
 	}
 	if !d.cmd.ProcessState.Success() {

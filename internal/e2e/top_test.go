@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // tmux is a terminal with "flask2ban top" in it.
@@ -45,7 +44,7 @@ func (x *tmux) shows(words ...string) (screen string) {
 			x.t.Logf("%q is missing on\n%s", missing, screen)
 		}
 	}()
-	within(x.t, 30*time.Second, "the screen is right", func() bool {
+	within(x.t, patience, "the screen is right", func() bool {
 		screen = x.do("capture-pane", "-p")
 		for _, w := range words {
 			if missing = w; !strings.Contains(screen, w) {
@@ -62,7 +61,7 @@ func (x *tmux) shows(words ...string) (screen string) {
 func (x *tmux) ends() {
 	x.t.Helper()
 	var status string
-	within(x.t, 30*time.Second, "the program has ended", func() bool {
+	within(x.t, patience, "the program has ended", func() bool {
 		dead, how, _ := strings.Cut(strings.TrimSpace(x.do("display-message", "-p", "#{pane_dead} #{pane_dead_status}")), " ")
 		status = how
 		return dead == "1"
@@ -120,7 +119,7 @@ func TestTop(t *testing.T) {
 	x.keys("?")
 
 	x.do("resize-window", "-x", "160", "-y", "40")
-	within(t, 30*time.Second, "blocks stand side by side", func() bool {
+	within(t, patience, "blocks stand side by side", func() bool {
 		for line := range strings.Lines(x.do("capture-pane", "-p")) {
 			if strings.Contains(line, "CLIENT ") && strings.Contains(line, "BANNED ") {
 				return true
