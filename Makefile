@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.release=$(VERSION)
 PGO     := cmd/flask2ban/cpu.pgo
 APT     := python3-flask gunicorn python3-httpbin python3-gevent python3-waitress \
            python3-flask-socketio python3-websocket python3-gevent-websocket bash-completion \
-           python3-prometheus-client curl redis-server systemd slowhttptest python3-websockets \
+           python3-prometheus-client curl redis-server systemd systemd-container slowhttptest python3-websockets \
            uvicorn python3-hypercorn python3-eventlet python3-asgiref uwsgi-core uwsgi-plugin-python3 \
            nginx libnginx-mod-stream caddy haproxy prometheus tmux chromium zsh fish
 # A count, not a time: Go below 1.27 can report the end of a time as a failure (golang/go#75804).

@@ -19,9 +19,11 @@ func (s *service) openKernel() (*kernel.Firewall, error) {
 		Bans:  s.kernelBans,
 		Ports: ports(s.front.Addrs()),
 		Keep:  s.config.KernelKeep,
+		Lock:  s.before.Socket(kernelSocket),
 		Log:   s.log,
 	})
 	if err == nil {
+		s.kernel = f
 		s.closers = append(s.closers, func() error {
 			if s.after != nil {
 				return nil // they are the successor's

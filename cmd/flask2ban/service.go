@@ -23,6 +23,7 @@ import (
 	"github.com/flask2ban/flask2ban/internal/cmdline"
 	"github.com/flask2ban/flask2ban/internal/config"
 	"github.com/flask2ban/flask2ban/internal/handover"
+	"github.com/flask2ban/flask2ban/internal/kernel"
 	"github.com/flask2ban/flask2ban/internal/live"
 	"github.com/flask2ban/flask2ban/internal/metrics"
 	"github.com/flask2ban/flask2ban/internal/notify"
@@ -54,6 +55,7 @@ type service struct {
 	front   *proxy.Server
 	admin   *admin.Server
 	notify  *notify.Notifier // nil where nobody is told
+	kernel  *kernel.Firewall // nil without --kernel
 	adminAt net.Listener     // nil without --admin
 	manager *systemd.Notifier
 	given   []given       // systemd's, in place of --listen

@@ -17,6 +17,7 @@ const (
 	publicSocket = "listen "
 	givenSocket  = "systemd "
 	adminSocket  = "admin"
+	kernelSocket = "kernel"
 )
 
 // given is a socket that systemd has opened for us.

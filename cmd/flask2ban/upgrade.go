@@ -163,12 +163,21 @@ func (s *service) upgrade(ctx context.Context) error {
 	if err := s.letGo(); err != nil {
 		s.log.Warn("the last save before a successor", "error", err)
 	}
+	s.pauseKernel(true)
 	if err := next.Go(wait); err != nil {
+		s.pauseKernel(false)
 		return errors.Join(err, s.hold(ctx))
 	}
 	s.after = next
 	s.holdFor(successorStore{next})
 	return nil
+}
+
+// pauseKernel leaves the packet filter to a successor, or takes it back.
+func (s *service) pauseKernel(on bool) {
+	if s.kernel != nil {
+		s.kernel.Pause(on)
+	}
 }
 
 // copySockets copies all that we listen on.
@@ -179,6 +188,9 @@ func (s *service) copySockets(to handover.Sockets) error {
 	}
 	if s.adminAt != nil {
 		open[adminSocket] = s.adminAt
+	}
+	if s.kernel != nil {
+		open[kernelSocket] = s.kernel.Lock()
 	}
 	for name, l := range open {
 		f, err := handover.Copy(l)

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/nftables"
@@ -63,11 +64,15 @@ type Config struct {
 	Table string
 	// Keep leaves the table at the end: bans go on to hold until their own.
 	Keep bool
+	// Lock is what a predecessor has handed over, so that the table is ours
+	// though it still lives; nil takes it.
+	Lock *os.File
 	// Log takes what an operator should know; nil discards it.
 	Log *slog.Logger
 }
 
-// Firewall holds bans in the packet filter. One goroutine may use it.
+// Firewall holds bans in the packet filter. One goroutine may use it, but for
+// Lock and Pause.
 type Firewall struct {
 	config Config
 	conn   *nftables.Conn
@@ -77,6 +82,8 @@ type Firewall struct {
 	held map[netip.Prefix]time.Time
 	// broken says that an update went wrong: the next one starts anew.
 	broken bool
+	// paused says that the table is a successor's.
+	paused atomic.Bool
 }
 
 // Open makes the table, drops at once what an earlier process left there, where
@@ -88,7 +95,7 @@ func Open(c Config) (*Firewall, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	lock, err := lockTable(c.Table)
+	lock, err := lockTable(c)
 	if err != nil {
 		return nil, err
 	}
@@ -137,13 +144,23 @@ func large(c *netlink.Conn) error {
 // lockTable makes sure that one process has the table. The name of an abstract
 // socket is free again when its process ends, however it does, and belongs to
 // the network namespace, as tables do.
-func lockTable(table string) (net.Listener, error) {
-	lock, err := net.Listen("unix", "@flask2ban-kernel-"+table)
+func lockTable(c Config) (net.Listener, error) {
+	if c.Lock != nil {
+		defer c.Lock.Close()
+		return net.FileListener(c.Lock)
+	}
+	lock, err := net.Listen("unix", "@flask2ban-kernel-"+c.Table)
 	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, fmt.Errorf("nf_tables: another flask2ban has the table %s: leave --kernel out of one of the two", table)
+		return nil, fmt.Errorf("nf_tables: another flask2ban has the table %s: leave --kernel out of one of the two", c.Table)
 	}
 	return lock, err
 }
+
+// Lock is the socket that makes the table ours, to be copied for a successor.
+func (f *Firewall) Lock() net.Listener { return f.lock }
+
+// Pause leaves the table to a successor; false takes it back.
+func (f *Firewall) Pause(on bool) { f.paused.Store(on) }
 
 // explain adds the remedy to the errors that a person will meet.
 func explain(err error) error {
@@ -167,7 +184,11 @@ func (f *Firewall) Serve(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 			began := time.Now()
-			f.report(f.update(began))
+			if f.paused.Load() {
+				f.broken = true // whatever the table is when we take it back
+			} else {
+				f.report(f.update(began))
+			}
 			timer.Reset(max(updateEvery, share*time.Since(began)))
 		}
 	}

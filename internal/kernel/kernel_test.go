@@ -346,6 +346,44 @@ func TestOneProcess(t *testing.T) {
 	}
 }
 
+// TestSuccessor: one that has the lock gets the table while its predecessor lives,
+// who takes it back where the successor fails.
+func TestSuccessor(t *testing.T) {
+	ownNetwork(t)
+	port := listen(t)
+	var first firewall
+	first.open(t, Config{Ports: []uint16{port}})
+	defer first.Close()
+	first.ban("127.0.1.1/32", time.Minute)
+	first.sync(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- first.Serve(ctx) }()
+	lock, err := first.Lock().(*net.UnixListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Pause(true)
+	second := firewall{bans: map[string]Ban{"127.0.1.1/32": {Until: time.Now().Add(time.Minute)}}}
+	second.open(t, Config{Ports: []uint16{port}, Lock: lock})
+	wantReach(t, port, map[string]bool{"127.0.1.1": false, "127.0.1.2": true})
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantReach(t, port, map[string]bool{"127.0.1.1": true})
+	first.Pause(false)
+	deadline := time.Now().Add(time.Minute)
+	for reaches("127.0.1.1", port) {
+		if time.Now().After(deadline) {
+			t.Fatal("the first one does not take the table back")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWithoutCapability runs itself as an unprivileged user.
 func TestWithoutCapability(t *testing.T) {
 	if os.Getenv("KERNEL_TEST_UNPRIVILEGED") != "" {
