@@ -373,7 +373,7 @@ func TestSuccessor(t *testing.T) {
 	wantReach(t, port, map[string]bool{"127.0.1.1": true})
 	first.Pause(false)
 	deadline := time.Now().Add(time.Minute)
-	for reaches("127.0.1.1", port) {
+	for reaches("127.0.1.1", port, time.Second) {
 		if time.Now().After(deadline) {
 			t.Fatal("the first one does not take the table back")
 		}
