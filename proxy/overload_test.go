@@ -411,3 +411,59 @@ func TestLearnedLimitIsNoStrain(t *testing.T) {
 		}
 	}
 }
+
+// TestStrainComesAndGoes by the second: more than is served adds one, fewer take
+// one back, and what ends the overload ends it at once.
+func TestStrainComesAndGoes(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	q := &queue{limit: 1, size: 1000, patience: 30 * time.Second, mean: 100 * time.Millisecond, completed: meanOf}
+	n, waiting := 0, []*slot{}
+	come := func(times int) {
+		for range times {
+			n++
+			waiting = append(waiting, q.push(now, n%200, ban.Normal))
+		}
+	}
+	serve := func(times int) {
+		for range times {
+			q.done(now, q.running.head)
+		}
+	}
+	second := func(came, served int) {
+		come(came)
+		serve(served)
+		q.usualOf("/").mean, q.mean = 100*time.Millisecond, 100*time.Millisecond
+		now = now.Add(time.Second)
+		q.tick(now)
+	}
+	come(40)
+	q.tick(now)
+	for _, step := range []struct{ came, served, want int }{
+		{20, 10, 1}, {20, 10, 2}, {20, 10, 3}, {5, 10, 2}, {5, 10, 1}, {20, 0, 1}, {20, 10, 2},
+	} {
+		second(step.came, step.served)
+		if q.strain != step.want {
+			t.Fatalf("%d come and %d are served: strain %d, want %d", step.came, step.served, q.strain, step.want)
+		}
+	}
+	for range 200 {
+		second(20, 10)
+	}
+	if got, want := q.waits(), q.patience/leastPatience; got != want {
+		t.Errorf("after minutes of strain one may wait %v, want %v", got, want)
+	}
+	for _, s := range waiting {
+		if s.state == slotWaiting && q.depth > 3 {
+			q.leave(s)
+		}
+	}
+	second(0, 1)
+	if q.strain != 0 || q.waits() != q.patience {
+		t.Errorf("with a line that is short again: strain %d, one may wait %v; want 0, %v", q.strain, q.waits(), q.patience)
+	}
+	q.strain = 5
+	serve(q.depth)
+	if q.strain != 0 {
+		t.Errorf("with nobody waiting: strain %d, want 0", q.strain)
+	}
+}

@@ -141,7 +141,7 @@ func TestOverloadIsToldAndNoEvidence(t *testing.T) {
 func TestStreamsHoldNoSlotForEver(t *testing.T) {
 	free := make(chan struct{})
 	defer close(free)
-	g := slotted(t, 2, time.Minute, func(w http.ResponseWriter, r *http.Request) {
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
 			return
 		}
@@ -151,6 +151,8 @@ func TestStreamsHoldNoSlotForEver(t *testing.T) {
 		case <-free:
 		case <-r.Context().Done():
 		}
+	}, func(c *Config, _ *ban.Config) { // its clock stands: what takes long without a word of it doesn't count
+		c.Queue = QueueConfig{Slots: func() int { return 2 }, Wait: time.Minute}
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
@@ -290,5 +292,65 @@ func TestPatienceEndsWhileTheAppIsBusy(t *testing.T) {
 			t.Errorf("served %v after %v, want refused after 2 s", ok, waited)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// Who waits alone is told when its time is over, though nothing else happens.
+func TestPatienceEndsForOneAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gateAt(1)
+		g.queue.patience = 2 * time.Second
+		first, second := waiter(ban.Normal, 0), waiter(ban.Normal, 1)
+		g.acquire(first)
+		start := time.Now()
+		if g.acquire(second) || time.Since(start) > 2*time.Second+tickEvery {
+			t.Errorf("after %v; want it refused after 2 s", time.Since(start))
+		}
+		g.release(&first.slot)
+	})
+}
+
+// A slot that the app has more of now goes to who waits, though nothing else
+// happens.
+func TestAWaitingOneHearsOfMoreSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slots atomic.Int32
+		slots.Store(1)
+		g := newGate(QueueConfig{Slots: func() int { return int(slots.Load()) }}, metrics.New("test"), time.Now)
+		first, second := waiter(ban.Normal, 0), waiter(ban.Normal, 1)
+		g.acquire(first)
+		time.AfterFunc(time.Second, func() { slots.Store(2) })
+		start := time.Now()
+		if !g.acquire(second) || time.Since(start) > 2*time.Second {
+			t.Errorf("after %v; want it served as soon as there are two", time.Since(start))
+		}
+		g.release(&first.slot)
+		g.release(&second.slot)
+	})
+}
+
+// A slot that comes at the moment at which its client leaves is not lost.
+func TestASlotForOneWhoJustLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gateAt(1)
+		for range 100 { // which of the two it sees first is chance
+			first, second := waiter(ban.Normal, 0), waiter(ban.Normal, 1)
+			g.acquire(first)
+			ctx, leave := context.WithCancel(t.Context())
+			second.Context = ctx
+			got := make(chan bool)
+			go func() { got <- g.acquire(second) }()
+			synctest.Wait()
+			leave()
+			g.release(&first.slot)
+			if <-got {
+				g.release(&second.slot)
+			} else if second.status != statusClientClosed {
+				t.Errorf("status %d of one who left, want %d", second.status, statusClientClosed)
+			}
+		}
+		if l := g.load(time.Now()); l.InFlight != 0 || l.Waiting != 0 {
+			t.Errorf("left over: %+v", l)
+		}
 	})
 }
