@@ -207,10 +207,14 @@ func (x *exchange) misdirected() bool {
 }
 
 // noteManner remembers how the app answers unknown paths. An app that was once
-// seen to welcome one is asked for every path from then on.
+// seen to welcome one is asked for every path from then on. So is one that has a
+// page's picture or style that no route has: WhiteNoise and its like serve files
+// before Flask's routing, and there may be others.
 func (x *exchange) noteManner() {
 	m := &x.handler.manner
 	switch {
+	case x.asked && x.verdict.Kind == routes.Benign && x.status < http.StatusBadRequest && x.witness.Routing != app.Found:
+		m.Store(welcoming)
 	case !x.asked || x.verdict.Kind != routes.UnexpectedPath || x.hungUp():
 	case x.welcomed():
 		m.Store(welcoming)

@@ -72,3 +72,23 @@ func TestWelcomesAreBounded(t *testing.T) {
 		t.Errorf("%d answers are remembered, want %d", got, maxWelcomes)
 	}
 }
+
+// TestFilesBeforeRouting: an app whose files come from before its routing is asked for
+// a suspect's unknown paths, too, once one of them was seen.
+func TestFilesBeforeRouting(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/site.css" || r.URL.Path == "/paper.pdf" {
+			io.WriteString(w, "a file")
+			return
+		}
+		flask(w, r)
+	}, nil)
+	g.tables.confirmed = true
+	for _, target := range []string{"/a", "/b", "/c", "/site.css"} {
+		g.do("192.0.2.1", "GET", target)
+	}
+	if w := g.do("192.0.2.1", "GET", "/paper.pdf"); w.Code != http.StatusOK {
+		t.Errorf("a suspect's file: %d, want 200", w.Code)
+	}
+}
