@@ -57,7 +57,10 @@ func boot(t *testing.T, files string) *machine {
 			log, _ := c.try("journalctl", "--no-pager", "-n", "60", "-o", "short-precise")
 			t.Log(log)
 		}
-		cmd.Process.Kill() // its process 1 has a death signal, too
+		cmd.Process.Kill()
+		if c.leader != 0 {
+			syscall.Kill(c.leader, syscall.SIGKILL) // and all of the container with it
+		}
 		<-program.Done
 	})
 	deadline := time.Now().Add(patience)
