@@ -291,9 +291,17 @@ func compareRandomRules(t *testing.T, version, python string) {
 			refused++
 			continue
 		}
-		table := mustTable(t, TableConfig{Project: s.project(version), Lists: DefaultLists()})
+		fresh := func() *Table {
+			return mustTable(t, TableConfig{Project: s.project(version), Lists: DefaultLists()})
+		}
+		table := fresh()
 		for j, c := range s.Cases {
-			if problem := c.compare(table, answer.Sets[i].Outcomes[j]); problem != "" {
+			problem := c.compare(table, answer.Sets[i].Outcomes[j])
+			for tries := 0; problem != "" && tries < 3; tries++ { // a busy machine may have let a regex time out
+				table = fresh()
+				problem = c.compare(table, answer.Sets[i].Outcomes[j])
+			}
+			if problem != "" {
 				if failed++; failed <= 20 {
 					rules, _ := json.Marshal(s.Rules)
 					t.Errorf("%+v of %v %q: %s\n\trules %s", c, s.Options, s.ServerName, problem, rules)
