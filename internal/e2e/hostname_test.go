@@ -61,7 +61,7 @@ func (z zone) set(client, name, address string, delay time.Duration) {
 // heard until release: each takes the two seconds that a question has, so that
 // the name is known eight seconds after it was asked for, or as soon as all is
 // released.
-func (z zone) setLate(t *testing.T, client, name string) (release func()) {
+func (z zone) setLate(client, name string) (release func()) {
 	z.set(client, name, client, 0)
 	held := make(chan struct{})
 	reverse, _ := dns.ReverseAddr(client)
@@ -72,9 +72,7 @@ func (z zone) setLate(t *testing.T, client, name string) (release func()) {
 		names = append(names, fmt.Sprintf("%s 300 PTR %s", reverse, other))
 	}
 	z[reverse+" PTR"] = reply{records: append(names, z[reverse+" PTR"].records...)}
-	release = sync.OnceFunc(func() { close(held) })
-	t.Cleanup(release)
-	return release
+	return sync.OnceFunc(func() { close(held) })
 }
 
 func (z zone) serve(t *testing.T) string {
@@ -106,8 +104,9 @@ func TestIgnoredHostName(t *testing.T) {
 	z := zone{}
 	z.set("127.0.6.1", "crawl-1.googlebot.test.", "127.0.6.1", 0)
 	z.set("127.0.6.2", "crawl-2.googlebot.test.", "66.249.66.1", 0)
+	release := z.setLate("127.0.6.3", "crawl-3.googlebot.test.")
 	resolver := z.serve(t)
-	release := z.setLate(t, "127.0.6.3", "crawl-3.googlebot.test.")
+	t.Cleanup(release) // before the server's end, which waits for its answers
 	d := start(t, example(t, "hello"), "", "app.py", "--ignore", ".googlebot.test", "--resolver", resolver)
 
 	crawler := d.from("127.0.6.1")
@@ -157,8 +156,9 @@ func TestSearchEngine(t *testing.T) {
 	z := zone{}
 	z.set("127.0.6.11", "crawl-11.googlebot.com.", "127.0.6.11", 300*time.Millisecond)
 	z.set("127.0.6.12", "crawl-12.googlebot.com.", "66.249.66.1", 0)
+	release := z.setLate("127.0.6.13", "crawl-13.googlebot.com.")
 	resolver := z.serve(t)
-	release := z.setLate(t, "127.0.6.13", "crawl-13.googlebot.com.")
+	t.Cleanup(release)
 	d := start(t, example(t, "hello"), "", "app.py", "--resolver", resolver)
 
 	crawler := d.from("127.0.6.11")
