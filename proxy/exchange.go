@@ -92,7 +92,7 @@ func (x *exchange) Header() http.Header { return x.writer.Header() }
 // Informational answers (RFC 9110 15.2) pass and are not the answer.
 func (x *exchange) WriteHeader(status int) {
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		x.writer.WriteHeader(status)
+		x.inform(status)
 		return
 	}
 	if x.status == 0 {
@@ -115,6 +115,16 @@ func (x *exchange) WriteHeader(status int) {
 		x.closeAfterChunks()
 		x.closeUnread()
 	}
+	x.writer.WriteHeader(status)
+}
+
+// inform writes an informational answer. net/http's HTTP/2 server has another
+// goroutine encode the header, and does not wait for that where the client has
+// reset the stream; the ReverseProxy clears the map meanwhile, which can end the
+// process ("concurrent map iteration and map write"). Where a length is in it, which is
+// never sent, that server encodes a copy (h2_bundle.go, responseWriterState.writeHeader).
+func (x *exchange) inform(status int) {
+	x.writer.Header()["Content-Length"] = nil
 	x.writer.WriteHeader(status)
 }
 
