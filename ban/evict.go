@@ -32,13 +32,16 @@ func (e *entry) rank(now time.Time) rank {
 func (d *dossier) rank(now time.Time) rank {
 	switch {
 	case d.banned(now):
-		return tierBanned | rank(uint32(d.ban.Until.Unix()))
+		return d.ban.rank()
 	case d.ban != nil || d.spared(now):
 		return tierPast | rank(uint32(d.last.Unix()))
 	default:
 		return tierEvidence | rank(len(d.tally.pieces))<<32 | rank(uint32(d.last.Unix()))
 	}
 }
+
+// rank is what a ban in force is worth: the more, the longer it lasts.
+func (b *Ban) rank() rank { return tierBanned | rank(uint32(b.Until.Unix())) }
 
 // newcomer is the rank of a client of whom nothing is known, that is seen
 // doing right.

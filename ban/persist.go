@@ -129,7 +129,7 @@ func (e *Engine) restore(p *policy, r Record) {
 // rank is what a record is worth in a full table.
 func (r *Record) rank() rank {
 	if r.Ban != nil {
-		return tierBanned | rank(uint32(r.Ban.Until.Unix()))
+		return r.Ban.rank()
 	}
 	return tierEvidence
 }

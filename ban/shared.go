@@ -211,7 +211,7 @@ func (p *policy) shown(a netip.Addr) Standing {
 // rank is what the news are worth in a full table.
 func (n *News) rank(now time.Time) rank {
 	if n.Ban != nil {
-		return tierBanned | rank(uint32(n.Ban.Until.Unix()))
+		return n.Ban.rank()
 	}
 	return tierEvidence | rank(len(n.Others.Evidence))<<32 | rank(uint32(now.Unix()))
 }

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,23 +89,14 @@ func startAway(t *testing.T, dir string, args ...string) *daemon {
 	d := &daemon{state: t.TempDir(), addr: freePort(t), admin: freePort(t)}
 	d.process = launch(t, dir, nil, path, append(args, "--listen", d.addr, "--admin", d.admin, "--state", d.state)...)
 	d.await("it lives", func() bool { return testbed.Answers("http://" + d.admin + "/healthz") })
-	d.await("it has looked", func() bool { return strings.Contains(d.out.String(), "does not accept connections") })
+	d.says("does not accept connections")
 	return d
 }
 
 // readyz asks whether the daemon can forward.
 func (d *daemon) readyz() (int, string) {
 	d.t.Helper()
-	res, err := http.Get("http://" + d.admin + "/readyz")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return res.StatusCode, string(body)
+	return d.askAdmin("/readyz")
 }
 
 // kill ends a program and its children at once, as a container's end does.

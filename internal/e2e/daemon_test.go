@@ -110,11 +110,10 @@ func (d *daemon) cli(args ...string) (string, error) {
 	return string(out), err
 }
 
-// metric returns the sum of a metric's samples whose line contains all of
-// labels.
-func (d *daemon) metric(name string, labels ...string) float64 {
+// askAdmin gets a path of the admin address: its status and body.
+func (d *daemon) askAdmin(path string) (int, string) {
 	d.t.Helper()
-	res, err := http.Get("http://" + d.admin + "/metrics")
+	res, err := http.Get("http://" + d.admin + path)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -123,8 +122,16 @@ func (d *daemon) metric(name string, labels ...string) float64 {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return res.StatusCode, string(body)
+}
+
+// metric returns the sum of a metric's samples whose line contains all of
+// labels.
+func (d *daemon) metric(name string, labels ...string) float64 {
+	d.t.Helper()
+	_, body := d.askAdmin("/metrics")
 	sum := 0.0
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(body) {
 		if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
 			continue
 		}
